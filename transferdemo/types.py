@@ -1,0 +1,83 @@
+"""The nouns that the whole program shares. A job's own config and events stand at the top of its file in engine/."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from .errors import BadSetting
+
+if TYPE_CHECKING:  # decoding children and --help import this module, and need neither
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Image8: TypeAlias = "NDArray[np.uint8]"  # (H, W, 3) RGB: what is shown, saved and judged
+Pixels: TypeAlias = "Tensor"  # (N, 3, H, W) float32 RGB in [0, 1], at the network's input size
+Features: TypeAlias = "Tensor"  # (N, D) float32: timm's forward_head(..., pre_logits=True)
+Logits: TypeAlias = "Tensor"  # (N, C) float32
+
+Fit = Literal["auto", "crop", "pad", "exact"]
+FITS: tuple[str, ...] = get_args(Fit)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a picture becomes the network's input: short side to `resize`, then the middle `size` x `size` pixels."""
+
+    size: int = 224
+    resize: int = 256
+    interpolation: str = "bicubic"
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture that was decoded once: upright, on white, 8-bit, short side at most 768 px."""
+
+    image8: Image8
+    sha256: str  # of the bytes that were given
+    name: str = "photo"
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear layer over the features of one frozen network, and the names of what it tells apart.
+
+    `digest` is `backbones.digest()` of the weights that the features come from; a head refuses to sit on others.
+    """
+
+    classes: tuple[str, ...]
+    weight: Tensor  # (C, D) float32
+    bias: Tensor  # (C,) float32
+    backbone: str  # timm's full tag
+    digest: str
+    fit: Fit = "crop"
+    temperature: float = 1.0
+    facts: dict[str, object] = field(default_factory=dict)  # settings and measured accuracy, as the file's header says them
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a visitor chose above the tabs; every job gets it, so that all tabs see the same pixels."""
+
+    backbone: str
+    head: Head | None = None  # None: the network's own classes
+    fit: Fit = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("fit", self.fit, FITS)
+
+
+def check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise BadSetting unless `value` is a finite number in [low, high] (whole: an integer); booleans are refused."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or (whole and value != int(value)) or not low <= value <= high:  # type: ignore[operator, arg-type]
+        kind = "a whole number" if whole else "a number"
+        raise BadSetting(f"{name} must be {kind} from {low:g} to {high:g}, got {str(value)[:40]}.")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise BadSetting unless `value` is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise BadSetting(f"{name} must be one of {', '.join(choices)}, got {str(value)[:40]}.")

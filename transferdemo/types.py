@@ -54,7 +54,9 @@ class Head:
     digest: str
     fit: Fit = "crop"
     temperature: float = 1.0
-    facts: dict[str, object] = field(default_factory=dict)  # settings and measured accuracy, as the file's header says them
+    facts: dict[str, object] = field(
+        default_factory=dict
+    )  # settings and measured accuracy, as the file's header says them
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,66 @@
+"""Fixtures that all tests share: where the test data is, and a toy network whose logits are channel means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from transferdemo.backbones import Backbone, BackboneSpec, Found, digest
+from transferdemo.heads import Classifier
+from transferdemo.types import Head
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of test data beside the project; tests that need it are skipped where it is absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("needs ../shared")
+    return SHARED
+
+
+class ToyNet(nn.Module):
+    """A network with timm's face: its one stage is the picture itself, its features are the picture's channel means."""
+
+    head_hidden_size = num_features = 3
+    num_classes = 3
+    pretrained_cfg = {  # noqa: RUF012
+        "input_size": (3, 8, 8), "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.0,) * 3, "std": (1.0,) * 3,
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+        self.fc.weight.data, self.fc.bias.data = 10 * torch.eye(3), torch.zeros(3)
+        self.requires_grad_(False)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        means = x.mean((2, 3))
+        return means if pre_logits else self.fc(means)
+
+    def forward_intermediates(self, x: torch.Tensor, **_: object) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        return x, [x]
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+
+@pytest.fixture
+def toy() -> Classifier:
+    """Classes red, green, blue; logits are ten times the channel means of an 8 x 8 picture."""
+    net = ToyNet()
+    spec = BackboneSpec("toy.test", "Toy", "Toy", "For tests.", 0.0, None, "", "MIT")
+    backbone = Backbone(net, spec, Found(Path("toy"), "nowhere"), digest(net.state_dict()))
+    head = Head(("red", "green", "blue"), net.fc.weight, net.fc.bias, backbone.tag, backbone.digest)
+    return Classifier(backbone, head)

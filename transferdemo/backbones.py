@@ -19,7 +19,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -85,7 +85,7 @@ _ROWS = (
         "mobilenetv3_small_100.lamb_in1k", "MobileNetV3 small", "MobileNet", "The quickest here, and the least sharp.",
         2.54, 67.7, _TIMM, "Apache-2.0"),
     BackboneSpec(
-        "mobilenetv3_large_100.ra_in1k", "MobileNetV3 large", "MobileNet", "Quick, and as good as a ResNet five times its size.",
+        "mobilenetv3_large_100.ra_in1k", "MobileNetV3 large", "MobileNet", "Quick, and as good as a ResNet five times larger.",
         5.48, 75.8, _TIMM, "Apache-2.0"),
     BackboneSpec(
         "resnet18.tv_in1k", "ResNet-18", "ResNet", "The lesson's second family, its smallest member.",
@@ -191,11 +191,11 @@ def find_weights(spec: BackboneSpec) -> Found | None:
         for stem in (spec.tag, spec.tag.partition(".")[0]):
             if (path := folder / f"{stem}.safetensors").is_file():
                 return Found(path, f"the file {path.name} in {folder.name}/")
-    if spec.package and (path := _package_file(spec.package)):
-        return Found(path, "the installed package", spec.package)
+    if spec.package and (packed := _package_file(spec.package)):
+        return Found(packed, "the installed package", spec.package)
     repo, revision = hub_address(spec)
-    if repo and (path := hub.cached(repo, revision)):
-        return Found(path, "the hub's cache on this machine")
+    if repo and (kept := hub.cached(repo, revision)):
+        return Found(kept, "the hub's cache on this machine")
     return None
 
 

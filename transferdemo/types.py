@@ -73,8 +73,8 @@ class View:
 
 def check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
     """Raise BadSetting unless `value` is a finite number in [low, high] (whole: an integer); booleans are refused."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or (whole and value != int(value)) or not low <= value <= high:  # type: ignore[operator, arg-type]
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not low <= number <= high or (whole and number != int(number)):
         kind = "a whole number" if whole else "a number"
         raise BadSetting(f"{name} must be {kind} from {low:g} to {high:g}, got {str(value)[:40]}.")
 

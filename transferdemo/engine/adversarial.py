@@ -1,0 +1,275 @@
+"""Fool: change a photo as little as possible until the network says something else, proved on the saved file.
+
+A picture counts as fooling only when its 8-bit PNG, written, read back and classified anew in float32, says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..errors import BadSetting
+from ..heads import Classifier
+from ..images import encode_png, to_pixels
+from ..types import Image8, check_choice, check_number
+from . import methods
+from .goal import Goal, Look, glance, look
+from .levels import measure, to_images, to_levels
+
+MethodName = Literal["smallest", "pgd-linf", "pgd-l2", "fgsm", "lesson"]
+METHODS: tuple[str, ...] = get_args(MethodName)
+EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
+MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
+CPU_TOGETHER, GPU_TOGETHER = 2, 32  # photos a step: on a CPU a larger batch is slower per photo
+PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
+
+
+@dataclass(frozen=True)
+class AttackConfig:
+    """What to reach and how. Raises BadSetting for what is out of range.
+
+    `targets`: any of these classes counts; None: anything but what the clean photo is called. `epsilon`: whole grey levels
+    of 255 for pgd-linf and fgsm, L2 in [0, 1] units for pgd-l2; the others have none. `tv`: weight of the total variation
+    of the change, smooth instead of noise. `confidence`: the probability that the targets must reach; 0: being first is enough.
+    """
+
+    targets: tuple[int, ...] | None = None
+    method: MethodName = "smallest"
+    epsilon: float | None = None  # None: the method's default
+    steps: int = 100  # gradients at most, a photo; fgsm takes one
+    tv: float = 0.0
+    confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, METHODS)
+        check_number("steps", self.steps, 1, MAX_STEPS, whole=True)
+        check_number("tv", self.tv, 0, MAX_TV)
+        check_number("confidence", self.confidence, 0, MAX_CONFIDENCE)
+        if self.targets is not None:
+            if not isinstance(self.targets, tuple) or not self.targets:
+                raise BadSetting("Choose at least one class as the target, or none at all for anything else.")
+            for target in self.targets:
+                check_number("target", target, 0, 1e6, whole=True)
+        if self.method in EPSILON and self.epsilon is not None:
+            low, high, _ = EPSILON[self.method]
+            check_number("epsilon", self.epsilon, low, high, whole=low == 1)
+
+    @property
+    def strength(self) -> float:
+        """Epsilon, or the method's default; 0 for a method that has none."""
+        if self.method not in EPSILON:
+            return 0.0
+        return float(EPSILON[self.method][2] if self.epsilon is None else self.epsilon)
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients a photo takes at most."""
+        return 1 if self.method == "fgsm" else self.steps
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The class that a picture is given, and its probability."""
+
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoState:
+    """The best picture of one photo so far: what Stop keeps, and `judge` judges."""
+
+    photo: int  # which of the photos given
+    image8: Image8  # (S, S, 3)
+    found: bool
+    l2: float  # [0, 1] units over all values
+    linf_levels: float
+    original: float  # probability of the class that the clean photo has
+    target: float  # probability of the targets together
+    low: float  # smallest and largest value before the range was cut to [0, 1]
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class AttackStep:
+    """After one gradient of the photos that are attacked together."""
+
+    step: int
+    total: int
+    photos: tuple[PhotoState, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A changed photo as its file says: everything but `low` and `high` was measured on the PNG read back."""
+
+    image8: Image8
+    png: bytes
+    fooled: bool
+    before: Answer
+    after: Answer
+    targets: tuple[int, ...] | None
+    l2: float
+    linf_levels: int
+    changed_share: float
+    low: float = 0.0  # of the picture before it was cut to [0, 1] and rounded: the lesson's method leaves the range
+    high: float = 1.0
+    gradients: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class AttackDone:
+    """One result a photo, in the order given."""
+
+    step: int
+    total: int
+    results: tuple[Result, ...]
+
+
+AttackEvent: TypeAlias = "AttackStep | AttackDone"
+
+
+def attack(
+    classifier: Classifier, images: Sequence[Image8], config: AttackConfig
+) -> Generator[AttackEvent, None, None]:
+    """Fool `classifier` with each picture, (S, S, 3) at its input size; the search is deterministic.
+
+    Raises BadSetting before the first event: a target that the head lacks, a photo that is called so already.
+    """
+    before = _check(classifier, images, config)
+    together = CPU_TOGETHER if classifier.device.type == "cpu" else GPU_TOGETHER
+    groups = [range(i, min(i + together, len(images))) for i in range(0, len(images), together)]
+    total, results = config.gradients * len(groups), list[Result]()
+    for number, group in enumerate(groups):
+        search = _Search(classifier, [images[i] for i in group], [before[i] for i in group], config)
+        while not search.finished:
+            search.advance()
+            yield AttackStep(number * config.gradients + search.step, total, search.states(group.start))
+        results += search.results()
+    yield AttackDone(total, total, tuple(results))
+
+
+def judge(classifier: Classifier, clean: Image8, changed: Image8, targets: tuple[int, ...] | None) -> Result:
+    """What the saved file is worth: `changed` as PNG, read back, classified alone in float32, compared with `clean`."""
+    png = encode_png(changed)
+    with Image.open(io.BytesIO(png)) as file:
+        image8 = np.array(file)
+    before, after = classify_alone(classifier, clean), classify_alone(classifier, image8)
+    size = measure(clean, image8)
+    fooled = after.index != before.index and (targets is None or after.index in targets)
+    return Result(image8, png, fooled, before, after, targets, size.l2, size.linf_levels, size.changed_share)
+
+
+@torch.no_grad()
+def classify_alone(classifier: Classifier, image8: Image8) -> Answer:
+    """The answer to one picture at the network's input size, in a batch of its own."""
+    probability, index = classifier(to_pixels([image8]).to(classifier.device)).softmax(1)[0].max(0)
+    return Answer(int(index), float(probability))
+
+
+def _check(classifier: Classifier, images: Sequence[Image8], config: AttackConfig) -> list[Answer]:
+    """The class of each clean picture; raises BadSetting where there is nothing to attack."""
+    size, classes = classifier.spec.size, classifier.classes
+    if not images:
+        raise BadSetting("Choose a photo to attack first.")
+    if any(image.shape != (size, size, 3) or image.dtype != np.uint8 for image in images):
+        raise BadSetting(f"An attack needs the picture that the network sees: {size} x {size} pixels, 8-bit RGB.")
+    if len(classes) < 2:
+        raise BadSetting("A head with one class always says the same; attack a head with two or more.")
+    for target in config.targets or ():
+        if target >= len(classes):
+            raise BadSetting(f"This head has no class {target}; choose one from 0 to {len(classes) - 1}.")
+    if config.targets is not None and len(set(config.targets)) == len(classes):
+        raise BadSetting("Every class of this head is a target, so any answer would do; choose fewer.")
+    before = [classify_alone(classifier, image) for image in images]
+    for number, answer in enumerate(before, 1):
+        if config.targets is not None and answer.index in config.targets:
+            which = "This photo" if len(images) == 1 else f"Photo {number}"
+            raise BadSetting(f"{which} is {classes[answer.index]} for the network already; choose another target.")
+    return before
+
+
+class _Search:
+    """The loop around a method for a few photos at once, and the best change of each."""
+
+    def __init__(
+        self, classifier: Classifier, images: Sequence[Image8], before: Sequence[Answer], config: AttackConfig
+    ) -> None:
+        self.classifier, self.images, self.config = classifier, images, config
+        self.clean = to_levels(images, classifier.device)
+        original = torch.tensor([answer.index for answer in before], device=classifier.device)
+        self.goal = Goal(original, len(classifier.classes), config.targets, config.confidence)
+        self.method = methods.start(config.method, self.clean, config.strength, config.gradients)
+        self.change = torch.zeros_like(self.clean)
+        self.score = self.clean.new_full((len(images),), -torch.inf)
+        self.best: dict[str, Tensor] = {}
+        self.step, self.last_gain, self.seconds = 0, 0, 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the steps are used up, or the goal is met and more of them would not help."""
+        if self.step == self.config.gradients or not self.step:
+            return self.step > 0
+        if not bool((self.best["slack"] >= 0).all()):
+            return False
+        if self.config.method == "smallest":
+            return self.step - self.last_gain >= PATIENCE
+        return self.config.confidence > 0
+
+    def advance(self) -> None:
+        """One gradient, and the change that follows from it; after the last one a glance at that change too."""
+        began = time.perf_counter()
+        seen = look(self.classifier, self.goal, self.clean, self.change, self.config.tv)
+        self._keep(seen)
+        self.change = self.method.next(seen)
+        self.step += 1
+        if self.step == self.config.gradients:
+            self._keep(glance(self.classifier, self.goal, self.clean, self.change))
+        self.seconds += time.perf_counter() - began
+
+    def _keep(self, seen: Look) -> None:
+        score = self.method.score(seen)
+        better = score > self.score
+        for name in ("change", "slack", "target", "original"):
+            new, old = getattr(seen, name), self.best.get(name, getattr(seen, name))
+            self.best[name] = torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
+        self.score = torch.where(better, score, self.score)
+
+    def states(self, first: int) -> tuple[PhotoState, ...]:
+        """The best picture of each photo; `first` is the number of the first one."""
+        change, reached = self.best["change"], self.clean + self.best["change"]
+        low, high = reached.aminmax(dim=1)
+        columns = (
+            self.best["slack"] >= 0,
+            change.norm(dim=1) / 255,
+            change.abs().amax(1),
+            self.best["original"],
+            self.best["target"],
+            low / 255,
+            high / 255,
+        )
+        rows = zip(to_images(reached), *(column.tolist() for column in columns), strict=True)
+        return tuple(PhotoState(first + i, *row) for i, row in enumerate(rows))
+
+    def results(self) -> list[Result]:
+        """Each best picture, judged by its file."""
+        return [
+            dataclasses.replace(
+                judge(self.classifier, clean, state.image8, self.config.targets),
+                low=state.low,
+                high=state.high,
+                gradients=self.step,
+                seconds=self.seconds / len(self.images),
+            )
+            for clean, state in zip(self.images, self.states(0), strict=True)
+        ]

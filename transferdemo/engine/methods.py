@@ -1,0 +1,150 @@
+"""The methods of an attack: what to try next, given how the network answered the last try and its gradient.
+
+A method knows nothing of networks or files. It holds a change in grey levels (see levels.py), and every change that it
+proposes is made of whole levels inside 0 to 255, but for `Lesson`, which shows what happens otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .goal import Look
+from .levels import Levels, Room, largest_step
+
+
+class Method(Protocol):
+    """One way to search, for N pictures at once."""
+
+    def next(self, look: Look) -> Levels:
+        """The change to try after what `look` says of the last one; the first look is at no change at all."""
+
+    def score(self, look: Look) -> Tensor:
+        """How good (N,) a change that was looked at is: the best one is kept. Higher is better, also between steps."""
+
+
+def start(method: str, clean: Levels, epsilon: float, steps: int) -> Method:
+    """The method called `method`, before its first look; `epsilon` in the unit of the method."""
+    room = Room(clean)
+    if method == "smallest":
+        return Smallest(Room(clean, Smallest.MOST), steps)
+    if method == "pgd-l2":
+        return L2Ball(room, epsilon, steps)
+    if method == "lesson":
+        return Lesson()
+    return Cube(room, epsilon, steps if method == "pgd-linf" else 1)
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Rows (N, P) scaled to length 1; zeros stay."""
+    lengths: Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / lengths.clamp_min(1e-20)
+
+
+class Smallest:
+    """The smallest L2 norm on the 8-bit grid: decoupled direction and norm, with the rounding inside.
+
+    As DDN (arXiv:1811.09600) it keeps a direction and a radius apart. The direction is a running mean of unit gradients
+    seen *at rounded changes*; of it, the step that gains most within the radius is taken (`largest_step`). The radius
+    goes where the last look says that the goal is just met: one Newton step along the change, instead of DDN's 5 %.
+    """
+
+    MOST = 10.0  # grey levels for one value
+    FIRST_RADIUS = 150.0  # grey levels, L2
+    PACE = (0.7, 0.03)  # weight of the newest gradient in the direction, from the first to the last step
+    TURN = 0.3  # the radius changes at most by this share in a step
+
+    def __init__(self, room: Room, steps: int) -> None:
+        self.room, self.steps, self.step = room, steps, 0
+        self.direction: Tensor | None = None
+
+    def next(self, look: Look) -> Levels:
+        """See `Method`."""
+        gradient = unit(look.gradient)
+        if self.direction is None:
+            self.direction, radius = gradient, look.slack.new_full(look.slack.shape, self.FIRST_RADIUS)
+        else:
+            first, last = self.PACE
+            self.direction = self.direction.lerp(gradient, first * (last / first) ** (self.step / self.steps))
+            radius = self._radius(look)
+        self.step += 1
+        return largest_step(self.direction, self.room, radius)
+
+    def _radius(self, look: Look) -> Tensor:
+        norm: Tensor = look.change.norm(dim=1).clamp_min(1)
+        slope = (look.gradient * look.change).sum(1) / norm / 255  # logits a grey level, along the change
+        slope = slope.maximum(0.3 * look.gradient.norm(dim=1) / 255).clamp_min(1e-12)
+        return norm + (-look.slack / slope).clamp(-self.TURN * norm, self.TURN * norm)
+
+    def score(self, look: Look) -> Tensor:
+        """Among changes that meet the goal the smallest, before that the nearest to the goal."""
+        return torch.where(look.slack >= 0, 1e9 - look.change.norm(dim=1), look.slack)
+
+
+class Cube:
+    """Projected gradient ascent in the L-infinity ball (PGD, arXiv:1706.06083); with one step, FGSM (arXiv:1412.6572).
+
+    It starts at the picture itself. Between looks the change is kept in fractions of a level; what is looked at is rounded.
+    """
+
+    TRAVEL = 1.5  # all steps together, in epsilons
+
+    def __init__(self, room: Room, epsilon: float, steps: int) -> None:
+        self.room, self.epsilon = room, epsilon
+        self.pace = epsilon if steps == 1 else self.TRAVEL * epsilon / steps
+        self.change: Tensor | float = 0.0
+
+    def next(self, look: Look) -> Levels:
+        """See `Method`."""
+        self.change = (self.change + self.pace * look.gradient.sign()).clamp(-self.epsilon, self.epsilon)
+        return self.room.within(self.change.round())
+
+    def score(self, look: Look) -> Tensor:
+        """The surest."""
+        return look.slack
+
+
+class L2Ball:
+    """Projected gradient ascent in the L2 ball (PGD, arXiv:1706.06083), its radius `epsilon` in [0, 1] units.
+
+    The change is kept in fractions of a level; what is looked at is the best of it in whole levels that the ball holds.
+    """
+
+    TRAVEL = 2.5  # all steps together, in epsilons
+
+    def __init__(self, room: Room, epsilon: float, steps: int) -> None:
+        self.room, self.radius, self.pace = room, 255 * epsilon, 255 * epsilon * self.TRAVEL / steps
+        self.change: Tensor | float = 0.0
+
+    def next(self, look: Look) -> Levels:
+        """See `Method`."""
+        change = self.change + self.pace * unit(look.gradient)
+        self.change = change * (self.radius / change.norm(dim=1, keepdim=True).clamp_min(1e-20)).clamp_max(1)
+        return largest_step(change, self.room, look.slack.new_full(look.slack.shape, self.radius))
+
+    def score(self, look: Look) -> Tensor:
+        """The surest."""
+        return look.slack
+
+
+class Lesson:
+    """Plain gradient descent on the cross-entropy, as the lesson does it: no ball, no range, no rounding.
+
+    The faults are kept on purpose: its picture may leave 0 to 255, and nobody asks how large the change became.
+    """
+
+    RATE = 1.0  # the lesson's learning rate, for pixels in [0, 1]
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def next(self, look: Look) -> Levels:
+        """See `Method`. The gradient of log p is that of the gain times (1 - p)."""
+        return look.change + 255 * self.RATE * look.gradient * (1 - look.target)[:, None]
+
+    def score(self, look: Look) -> Tensor:
+        """The latest."""
+        self.step += 1
+        return look.slack.new_full(look.slack.shape, self.step)

@@ -6,7 +6,6 @@ A picture counts as fooling only when its 8-bit PNG, written, read back and clas
 from __future__ import annotations
 
 import dataclasses
-import io
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -14,22 +13,20 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..errors import BadSetting
 from ..heads import Classifier
-from ..images import encode_png, to_pixels
 from ..types import Image8, check_choice, check_number
 from . import methods
-from .goal import Goal, Look, glance, look
-from .levels import measure, to_images, to_levels
+from .goal import Goal, Look, glance, look, together
+from .levels import to_images, to_levels
+from .verdict import Answer, Result, classify_alone, judge
 
 MethodName = Literal["smallest", "pgd-linf", "pgd-l2", "fgsm", "lesson"]
 METHODS: tuple[str, ...] = get_args(MethodName)
 EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
 MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
-CPU_TOGETHER, GPU_TOGETHER = 2, 32  # photos a step: on a CPU a larger batch is slower per photo
 PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
 
 
@@ -76,14 +73,6 @@ class AttackConfig:
         return 1 if self.method == "fgsm" else self.steps
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The class that a picture is given, and its probability."""
-
-    index: int
-    probability: float
-
-
 @dataclass(frozen=True, eq=False)
 class PhotoState:
     """The best picture of one photo so far: what Stop keeps, and `judge` judges."""
@@ -109,25 +98,6 @@ class AttackStep:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """A changed photo as its file says: everything but `low` and `high` was measured on the PNG read back."""
-
-    image8: Image8
-    png: bytes
-    fooled: bool
-    before: Answer
-    after: Answer
-    targets: tuple[int, ...] | None
-    l2: float
-    linf_levels: int
-    changed_share: float
-    low: float = 0.0  # of the picture before it was cut to [0, 1] and rounded: the lesson's method leaves the range
-    high: float = 1.0
-    gradients: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
 class AttackDone:
     """One result a photo, in the order given."""
 
@@ -147,8 +117,8 @@ def attack(
     Raises BadSetting before the first event: a target that the head lacks, a photo that is called so already.
     """
     before = _check(classifier, images, config)
-    together = CPU_TOGETHER if classifier.device.type == "cpu" else GPU_TOGETHER
-    groups = [range(i, min(i + together, len(images))) for i in range(0, len(images), together)]
+    size = together(classifier.device)
+    groups = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
     total, results = config.gradients * len(groups), list[Result]()
     for number, group in enumerate(groups):
         search = _Search(classifier, [images[i] for i in group], [before[i] for i in group], config)
@@ -157,24 +127,6 @@ def attack(
             yield AttackStep(number * config.gradients + search.step, total, search.states(group.start))
         results += search.results()
     yield AttackDone(total, total, tuple(results))
-
-
-def judge(classifier: Classifier, clean: Image8, changed: Image8, targets: tuple[int, ...] | None) -> Result:
-    """What the saved file is worth: `changed` as PNG, read back, classified alone in float32, compared with `clean`."""
-    png = encode_png(changed)
-    with Image.open(io.BytesIO(png)) as file:
-        image8 = np.array(file)
-    before, after = classify_alone(classifier, clean), classify_alone(classifier, image8)
-    size = measure(clean, image8)
-    fooled = after.index != before.index and (targets is None or after.index in targets)
-    return Result(image8, png, fooled, before, after, targets, size.l2, size.linf_levels, size.changed_share)
-
-
-@torch.no_grad()
-def classify_alone(classifier: Classifier, image8: Image8) -> Answer:
-    """The answer to one picture at the network's input size, in a batch of its own."""
-    probability, index = classifier(to_pixels([image8]).to(classifier.device)).softmax(1)[0].max(0)
-    return Answer(int(index), float(probability))
 
 
 def _check(classifier: Classifier, images: Sequence[Image8], config: AttackConfig) -> list[Answer]:

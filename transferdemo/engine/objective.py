@@ -1,0 +1,82 @@
+"""What a picture is optimised for: a class, a group of classes, or one channel; and a gradient that other networks share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..heads import Classifier
+from ..types import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What an objective says to a batch of views: the loss to lower, and the mean probability where there is one."""
+
+    loss: Tensor
+    probability: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """One network that looks at the picture, at its own size, and what it should like to see."""
+
+    network: nn.Module
+    size: int
+    score: Callable[[Pixels], Score]
+
+
+def class_objective(classifier: Classifier, classes: Sequence[int]) -> Objective:
+    """Raise the logits of `classes` above the mean of all; several classes join as log-sum-exp."""
+    index = torch.tensor(classes, device=classifier.device)
+
+    def score(pixels: Pixels) -> Score:
+        logits = classifier(pixels)
+        wanted = logits[:, index].logsumexp(1)
+        probability = logits.detach().softmax(1)[:, index].sum(1).mean()
+        return Score(-(wanted - logits.mean(1)).mean(), probability)
+
+    return Objective(classifier, classifier.spec.size, score)
+
+
+def channel_objective(classifier: Classifier, layer: int, channel: int) -> Objective:
+    """Raise the mean of one channel of one of the maps that timm's `forward_intermediates` gives."""
+    backbone = classifier.backbone
+
+    def score(pixels: Pixels) -> Score:
+        _, maps = backbone.net.forward_intermediates(backbone.normalise(pixels), indices=[layer], stop_early=True)
+        return Score(-maps[0][:, channel].mean(), None)
+
+    return Objective(classifier, classifier.spec.size, score)
+
+
+@contextmanager
+def skip_gradient(network: nn.Module, share: float) -> Iterator[None]:
+    """Inside, only `share` of the gradient flows back through residual branches, the rest through the skip connections.
+
+    What is so painted is recognised by other networks far more often (skip gradient method, arXiv:2002.05990). The forward
+    pass stays as it is, and so does the gradient of other threads. Networks whose blocks have no `drop_path` are untouched.
+    """
+    thread = threading.get_ident()
+
+    def damp(_: nn.Module, __: object, branch: Tensor) -> None:
+        if branch.requires_grad and threading.get_ident() == thread:
+            branch.register_hook(lambda gradient: gradient * share)  # type: ignore[no-untyped-call]
+
+    ends = _branch_ends(network) if share < 1 else []
+    hooks = [module.register_forward_hook(damp) for module in ends]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _branch_ends(network: nn.Module) -> list[nn.Module]:
+    """What a residual branch passes last before it is added: `drop_path`, `drop_path1`, ... of timm's blocks."""
+    return [module for name, module in network.named_modules() if name.rpartition(".")[2].startswith("drop_path")]

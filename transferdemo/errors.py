@@ -6,6 +6,7 @@ DemoError
 ├── BadFolder        a training set that cannot be used
 ├── BadSetting       a number, name or choice outside its range
 ├── MissingWeights   a network whose weights are not here and cannot be had
+├── Busy             too many are waiting, or this visitor already has a job
 └── OutOfMemory      the device is full, even with the smallest batch
 
 Anything else that is raised is a bug.
@@ -34,6 +35,10 @@ class BadSetting(DemoError):
 
 class MissingWeights(DemoError):
     """A network whose weights are not here and cannot be had."""
+
+
+class Busy(DemoError):
+    """Too many are waiting, or this visitor already has a job."""
 
 
 class OutOfMemory(DemoError):

@@ -17,7 +17,8 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import Backbone, load_backbone
+from .backbones import OWN_WEIGHTS, Backbone, load_backbone
+from .device import choose
 from .errors import BadFile, BadSetting
 from .types import FITS, Features, Head, InputSpec, Logits, Pixels, View
 
@@ -72,7 +73,7 @@ def load_classifier(view: View, device: torch.device | None = None) -> Classifie
 
     Raises BadSetting where the network has no classes of its own and no head was given, BadFile for a head of other weights.
     """
-    backbone = load_backbone(view.backbone, device)
+    backbone = load_backbone(view.backbone, device or choose(view.device))
     head = view.head or own_head(backbone)
     if head is None:
         raise BadSetting(f"{backbone.info.title} has no classes of its own: teach it yours first.")
@@ -274,3 +275,14 @@ def _check_tensors(weight: Tensor, bias: Tensor, classes: int) -> None:
         raise BadFile("The shapes inside this head file do not match its classes.")
     if not all(t.isfinite().all() and t.abs().max() <= MAX_ABS for t in (weight, bias)):
         raise BadFile("This head file holds numbers that are not finite or far too large.")
+
+
+def pets_head(backbone: Backbone) -> Head | None:
+    """The shipped head that tells cats from dogs on this network, or None."""
+    return shipped_heads(backbone).get("cats_dogs")
+
+
+def shipped_heads(backbone: Backbone) -> dict[str, Head]:
+    """The heads in weights/heads/ that were made on exactly these weights, by file name."""
+    heads = {path.stem: read_head(path) for path in sorted((OWN_WEIGHTS / "heads").glob("*.safetensors"))}
+    return {name: h for name, h in heads.items() if (h.backbone, h.digest) == (backbone.tag, backbone.digest)}

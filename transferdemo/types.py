@@ -66,6 +66,7 @@ class View:
     backbone: str
     head: Head | None = None  # None: the network's own classes
     fit: Fit = "auto"
+    device: str | None = None  # torch's name; None: the fastest here
 
     def __post_init__(self) -> None:
         check_choice("fit", self.fit, FITS)

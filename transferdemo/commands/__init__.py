@@ -29,7 +29,9 @@ E_ = TypeVar("E_", bound=Event)
 
 def view_arguments(parser: argparse.ArgumentParser, *, head: bool = True) -> None:
     """The choices above the tabs: --backbone, --head, --device."""
-    parser.add_argument("--backbone", metavar="NAME", help="a network of `transferdemo backbones`, or any name timm knows")
+    parser.add_argument(
+        "--backbone", metavar="NAME", help="a network of `transferdemo backbones`, or any name timm knows"
+    )
     if head:
         parser.add_argument("--head", type=Path, metavar="FILE", help="a head saved by `train` or in Teach")
     parser.add_argument("--device", metavar="NAME", help="cuda, mps, xpu or cpu (default: the fastest here)")

@@ -1,0 +1,74 @@
+"""The page. Only this package imports gradio; it imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ..backbones import DEFAULT
+from ..types import View
+from . import bar, bridge, classify_tab, photo, texts
+from .shared import Settings, Shared
+from .theme import CSS, theme
+
+KEEP = 3600  # seconds that a visitor's things are kept
+HEAD = """<script>
+addEventListener("load", () => { const q = new URLSearchParams(location.search); let n = 0;
+  const press = id => { const e = document.getElementById(id); if (e) e.click(); return !!e; };
+  const timer = setInterval(() => { if (++n > 100) return clearInterval(timer);
+    const tab = q.get("tab"), chip = q.get("try"); if (!tab) return clearInterval(timer);
+    if (/^[a-z-]+$/.test(tab) && press(tab + "-button")) { clearInterval(timer);
+      if (chip && /^[a-z-]+$/.test(chip)) setTimeout(() => press("try-" + tab + "-" + chip), 400); } }, 100); });
+</script>"""
+
+
+def build(settings: Settings) -> gr.Blocks:
+    """The whole page, wired; nothing is served yet."""
+    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, KEEP)) as demo:
+        view = gr.State(View(DEFAULT, device=settings.device), time_to_live=KEEP)
+        heads = gr.State({}, time_to_live=KEEP)
+        seen = gr.State(None, time_to_live=KEEP)
+        with gr.Row(elem_id="top"):
+            gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
+            menus = bar.menus()
+        bar.panel(settings, menus, view)
+        with gr.Row(elem_id="body"):
+            with gr.Column(scale=2, min_width=260, elem_id="photo"):
+                picture = photo.box(settings)
+            with gr.Column(scale=5, min_width=320), gr.Tabs(elem_id="tabs") as tabs:
+                chosen = _chosen(menus, view, heads, tabs)
+                shared = Shared(settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen)
+                with gr.Tab(texts.CLASSIFY, id="classify"):
+                    classify_tab.build(shared)
+        classify_tab.api(shared)
+    blocks: gr.Blocks = demo.queue(api_open=False, max_size=200)
+    return blocks
+
+
+def _chosen(menus: bar.Bar, view: gr.State, heads: gr.State, tabs: gr.Tabs) -> tuple[Any, ...]:
+    """Wire the two menus; the events after which every tab may answer anew."""
+    quiet: dict[str, Any] = {"api_visibility": "private", **bridge.LIGHT}
+    network = menus.network.input(
+        bar.choose_network, [menus.network, view, heads], [view, menus.head, tabs], **quiet
+    )  # fmt: skip
+    head = menus.head.input(bar.choose_head, [menus.head, view, heads], view, **quiet)
+    return network, head
+
+
+def launch_options() -> dict[str, Any]:
+    """What the page is served with: our look, and every door closed that it does not need."""
+    return {
+        "theme": theme(),
+        "css_paths": [CSS],
+        "head": HEAD,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "mcp_server": False,
+        "ssr_mode": False,
+        "show_error": False,
+        "max_file_size": "100mb",
+        "allowed_paths": [],
+        "state_session_capacity": 200,
+    }

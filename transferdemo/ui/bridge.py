@@ -1,0 +1,168 @@
+"""Between the engine's streams and Gradio: pacing, errors, one job at a time on the device, Stop, ZeroGPU."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+
+from ..errors import Busy, DemoError
+from . import texts
+
+try:  # on a ZeroGPU Space this package comes with the machine
+    import spaces  # type: ignore[import-not-found, unused-ignore]
+
+    gpu: Callable[..., Any] = spaces.GPU
+except ImportError:
+
+    def gpu(function: Any = None, **_: Any) -> Any:
+        """Off ZeroGPU: the function as it is."""
+        return function if function is not None else gpu
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger("transferdemo")
+
+WAITING_ROOM = 41  # one runs, forty wait
+JOB_SECONDS = 120.0
+PERIOD = 0.1  # seconds between two pictures sent to a page
+HEAVY: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": WAITING_ROOM, "show_progress": "hidden"}
+LIGHT: dict[str, Any] = {"concurrency_limit": 8, "show_progress": "hidden"}
+
+
+class Line:
+    """One job at a time on the device, the others in the order they came; one place a visitor.
+
+    Gradio frees a cancelled job's slot while its last step still runs, so its queue alone would let two jobs meet.
+    """
+
+    def __init__(self, room: int = WAITING_ROOM) -> None:
+        self.room = room
+        self._lock = threading.Lock()
+        self._places: list[tuple[object, str]] = []
+
+    @contextmanager
+    def place(self, visitor: str) -> Iterator[Callable[[], int]]:
+        """Stand in line; the function given says how many are ahead (0: it is your turn). Raises Busy."""
+        ticket = object()
+        with self._lock:
+            if len(self._places) >= self.room:
+                raise Busy(texts.FULL)
+            if visitor and any(name == visitor for _, name in self._places):
+                raise Busy(texts.ONE_EACH)
+            self._places.append((ticket, visitor))
+        try:
+            yield lambda: [t for t, _ in self._places].index(ticket)
+        finally:
+            with self._lock:
+                self._places = [p for p in self._places if p[0] is not ticket]
+
+
+line = Line()
+
+
+def in_turn(
+    events: Callable[[], Generator[T, None, None]],
+    waiting: Callable[[str], Any],
+    visitor: str,
+    seconds: float = JOB_SECONDS,
+) -> Iterator[T | Any]:
+    """Wait in line, yielding what `waiting` makes of a sentence; then the job's events, paced, for at most `seconds`.
+
+    Raises Busy when the waiting room is full or this visitor already has a job.
+    """
+    with line.place(visitor) as ahead:
+        while (others := ahead()) > 0:
+            yield waiting(texts.waiting(others))
+            time.sleep(0.25)
+        with closing(events()) as stream:
+            yield from paced(limited(stream, seconds))
+
+
+def limited(events: Iterable[T], seconds: float) -> Iterator[T]:
+    """The events until the time is up."""
+    end = time.monotonic() + seconds
+    for event in events:
+        yield event
+        if time.monotonic() > end:
+            return
+
+
+def paced(events: Iterable[T], period: float = PERIOD) -> Iterator[T]:
+    """Drop events that come within `period` seconds of the last one; the first and the last always pass."""
+    due, held = 0.0, False
+    event: T
+    for event in events:
+        held = time.monotonic() < due
+        if not held:
+            yield event
+            due = time.monotonic() + period
+    if held:
+        yield event
+
+
+def visitor_of(request: gr.Request | None) -> str:
+    """Whose job it is: the page's session; empty for callers without one."""
+    return str(getattr(request, "session_hash", None) or "")
+
+
+def told(handler: Callable[P, Any]) -> Callable[P, Any]:
+    """A DemoError's sentence is shown in the browser; any other error is logged, and the browser gets a neutral notice."""
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def stream(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+            with _translated():
+                yield from handler(*args, **kwargs)
+
+        return stream
+
+    @functools.wraps(handler)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with _translated():
+            return handler(*args, **kwargs)
+
+    return plain
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DemoError as error:
+        raise gr.Error(html.escape(str(error)), print_exception=False) from error
+    except (gr.Error, GeneratorExit):
+        raise
+    except Exception as error:
+        log.exception("a job failed")
+        raise gr.Error(texts.BUG, print_exception=False) from error
+
+
+def wire(run: gr.Button, stop: gr.Button, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:
+    """A primary button and its Stop: pressing runs the stream `handler`; Stop ends it and keeps what was shown last."""
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    job = run.click(busy, None, [run, stop], **quiet).then(
+        told(handler), inputs, outputs, api_visibility="private", scroll_to_output=False, **HEAVY
+    )
+    job.then(free, None, [run, stop], **quiet)
+    stop.click(None, None, None, cancels=[job])
+    return job
+
+
+def busy() -> tuple[Any, Any]:
+    """The primary button waits, Stop is there."""
+    return gr.update(interactive=False), gr.update(interactive=True, visible=True)
+
+
+def free() -> tuple[Any, Any]:
+    """The primary button is back, Stop is gone."""
+    return gr.update(interactive=True), gr.update(interactive=False, visible=False)

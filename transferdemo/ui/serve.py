@@ -1,0 +1,69 @@
+"""From flags to a served page: password, public link, browser window, and what is warmed up meanwhile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import threading
+from typing import Any
+
+from .. import images
+from ..backbones import load_backbone
+from ..device import choose
+from ..errors import BadSetting, DemoError
+from . import build, launch_options
+from .shared import Settings
+
+EXPOSED = """A public link is about to be made. Whoever has it can reach this page from anywhere, for up to a week: they can
+classify pictures, train heads and run jobs on this computer, through Gradio's servers. Your files stay closed to them,
+and photos that visitors give come to this computer and are deleted an hour after use."""
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Build and serve the page; returns on Ctrl-C. Exits with one sentence on a flag that cannot be used."""
+    try:
+        choose(args.device)
+        settings = Settings(args.local, args.share, args.device)
+        options = launch_options() | {"auth": _auth(args)}
+    except DemoError as error:
+        sys.exit(str(error))
+    demo = build(settings)
+    threading.Thread(target=_warm, args=(args.device,), daemon=True).start()
+    demo.launch(
+        server_name=args.host, server_port=args.port, share=args.share, inbrowser=not args.no_browser and _has_screen(),
+        **options,
+    )  # fmt: skip
+
+
+def _auth(args: argparse.Namespace) -> tuple[str, str] | None:
+    """The name and password to ask for. With --share and none given, say what is exposed and offer one."""
+    if args.auth:
+        user, colon, password = args.auth.partition(":")
+        if not (user and colon and password):
+            raise BadSetting("--auth must be USER:PASSWORD, for example --auth class:mimosa-42.")
+        return user, password
+    return _offered() if args.share else None
+
+
+def _offered() -> tuple[str, str] | None:
+    print(EXPOSED)
+    password = secrets.token_urlsafe(9)
+    if sys.stdin.isatty() and input("Protect it with a password? [Y/n] ").strip().lower() in ("n", "no"):
+        return None
+    print(f"Name: guest   Password: {password}")
+    return "guest", password
+
+
+def _has_screen() -> bool:
+    """Whether a browser window can open here."""
+    if os.environ.get("SPACE_ID") or os.environ.get("SSH_CONNECTION"):
+        return False
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _warm(device: Any) -> None:
+    """Load the default network and start the decoding children while the first visitor looks at the page."""
+    images.warm()
+    load_backbone(device=choose(device))

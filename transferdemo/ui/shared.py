@@ -1,0 +1,51 @@
+"""What all tabs share: the program's settings, and the components whose values are arguments of every job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ..types import Head
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the program was started."""
+
+    local: bool = False  # the limits on sets and jobs are lifted, a folder may be named by path
+    share: bool = False  # a public link was asked for
+    device: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long a heavy job may run."""
+        return 86_400.0 if self.local else 120.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The parts of the page that every tab may read, and events after which it may want to answer anew."""
+
+    settings: Settings
+    tabs: gr.Tabs
+    picture: Any  # SafeImage: the photo as it is shown
+    photo: gr.State  # types.Photo | None
+    view: gr.State  # types.View
+    heads: gr.State  # dict[str, Head]: the visitor's own
+    head_menu: gr.Dropdown
+    network_menu: gr.Dropdown
+    chosen: tuple[Any, ...]  # events after which the view is another
+
+
+def title_of(classes: tuple[str, ...]) -> str:
+    """A head's name in the menu: "1,000 things", "cat or dog", "37 breeds", "mugs, pens, cups"."""
+    if len(classes) > 6:
+        return f"{len(classes):,} things"
+    return " or ".join(classes) if len(classes) == 2 else ", ".join(classes)
+
+
+def own_title(name: str, head: Head) -> str:
+    """How a visitor's own head is called in the menu."""
+    return f"mine: {name}" if name else f"mine: {title_of(head.classes)}"

@@ -93,7 +93,7 @@ def _count(content: mmap.mmap, mark: bytes, most: int) -> int:
 
 
 def _check_entries(infos: list[ZipInfo], size: int) -> None:
-    files = [info for info in infos if not info.is_dir()]
+    files = [info for info in infos if not info.filename.endswith("/")]
     if any(info.flag_bits & _ENCRYPTED for info in files):
         raise BadFile("This zip is protected by a password; pack the photos again without one.")
     if any(info.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for info in files):
@@ -105,9 +105,9 @@ def _check_entries(infos: list[ZipInfo], size: int) -> None:
 
 def _pictures(path: Path, infos: list[ZipInfo], skipped: Counter[str]) -> Iterator[Found]:
     for info in infos:
-        if info.is_dir():
-            continue
         name = _readable(info)
+        if name.endswith("/"):
+            continue
         parts = PurePosixPath(name).parts
         reason = _unsafe(name, info) or stray(parts)
         if reason:

@@ -33,12 +33,12 @@ def near_duplicates(hashes: NDArray[np.uint64], bursts: Sequence[str]) -> NDArra
 
 
 def _joined(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Groups of different hashes; only the edges of one block are in memory at a time."""
-    groups = np.arange(len(hashes))
+    """Groups of different hashes; only the edges of one block are in memory at a time, beside one to each group's first."""
+    nodes = np.arange(len(hashes))
+    groups = nodes
     for rows, columns in _edges(hashes):
-        groups = _components(
-            len(hashes), np.concatenate([rows, np.arange(len(hashes))]), np.concatenate([columns, groups])
-        )
+        first = np.unique(groups, return_index=True)[1][groups]
+        groups = _components(len(hashes), np.concatenate([rows, nodes]), np.concatenate([columns, first]))
     return groups
 
 

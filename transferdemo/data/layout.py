@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..errors import BadFolder
-from .names import class_in_name, name_key, natural_key, split_of, unique_names
+from .names import class_in_name, name_key, natural_key, shown_path, split_of, unique_names
 from .records import Entry, Limits, Listing, Source, SplitName
 
 _IMAGES = {"images", "jpegimages"}
@@ -118,11 +118,13 @@ def arrange(found: Iterable[Found], skipped: Counter[str], limits: Limits) -> Li
         raise BadFolder(_NO_PICTURES)
     reader = _Reader(skipped)
     labelled = reader.read(_tree(files))
-    entries = [Entry(x.found.source, x.label, "/".join(x.found.parts), x.split) for x in labelled if x.label]
-    if not entries:
+    named = [item for item in labelled if item.label]
+    if not named:
         raise BadFolder(_NO_CLASSES)
-    if len(entries) < len(labelled):
-        skipped[NO_NAME] += len(labelled) - len(entries)
+    if len(named) < len(labelled):
+        skipped[NO_NAME] += len(labelled) - len(named)
+    above = _common([item.found.parts[:-1] for item in named])
+    entries = (Entry(x.found.source, x.label, shown_path(x.found.parts[above:]), x.split) for x in named)
     return listing(entries, skipped, limits, inferred=reader.inferred)
 
 
@@ -166,6 +168,12 @@ def _commonest(spellings: Counter[str]) -> str:
 
 def _merged(spellings: Counter[str], shown: str) -> str:
     return f"{' and '.join(sorted(spellings))} were taken as one class, {shown}."
+
+
+def _common(folders: list[tuple[str, ...]]) -> int:
+    """How many folders all the paths begin with."""
+    levels = (len(set(names)) > 1 for names in zip(*folders, strict=False))
+    return next((depth for depth, differ in enumerate(levels) if differ), min(map(len, folders)))
 
 
 def _tree(files: list[Found]) -> Node:

@@ -15,7 +15,7 @@ PICTURE_ENDINGS = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif", ".avif", ".tif", ".tiff"]
 )  # the last five get a sentence
 _SPLIT = re.compile(
-    r"(?:(train(?:ing|val)?)|(val(?:id(?:ation)?)?|dev)|test(?:ing)?)(?:[ _-]?(?:set|data|images|photos|split))?"
+    r"(?:(train(?:ing|val)?)|(val(?:id(?:ation)?)?|dev)|test(?:ing)?)(?:[ _-]?(?:set|data|images|photos|split|[0-9]))?"
 )
 _NUMBERED = re.compile(r"(.+?)[ _.-]+\(?\d+\)?")  # Abyssinian_12, cat.4002, great_pyrenees_3, "cat (7)"
 
@@ -26,6 +26,11 @@ def clean_name(name: str) -> str:
     Markup stays what it is, text; the page escapes it.
     """
     return _visible(name)[:NAME_LENGTH].strip() or "unnamed"
+
+
+def shown_path(parts: Iterable[str]) -> str:
+    """Return a path as it may be shown: each part without invisible characters, the last 200 characters of it all."""
+    return "/".join(_visible(part) for part in parts)[-200:]
 
 
 def name_key(name: str) -> str:

@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 from ..errors import BadFile, BadImage
 from .labelled import LabelledFolder, LabelledPhoto
 from .layout import Found, listing
-from .names import PICTURE_ENDINGS, clean_name, split_of, unique_names
+from .names import PICTURE_ENDINGS, clean_name, shown_path, split_of, unique_names
 from .quarantine import by_hand
 from .records import STRANGER, Entry, Limits, Listing, Project, SplitName
 
@@ -169,7 +169,7 @@ def _entry(saved: Saved, file: Found) -> Entry | None:
     return Entry(
         file.source,
         saved.classes.get(place[0], place[0]),
-        clean_name(name) if name else "/".join(place),
+        shown_path([name] if name else place),
         _split(facts.get("split")),
         burst[:100],
         mark[:200],

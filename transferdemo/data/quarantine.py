@@ -61,5 +61,4 @@ def _copies(same: list[Examined]) -> dict[int, str]:
         return {
             photo.id: f"{_TWO_CLASSES}{places}. Restore it in the right one." for photo in same if not photo.restored
         }
-    first = next((photo for photo in same if photo.restored), same[0])
-    return {photo.id: f"{_COPY}{first.name}." for photo in same if photo is not first and not photo.restored}
+    return {photo.id: f"{_COPY}{same[0].name}." for photo in same[1:] if not photo.restored}

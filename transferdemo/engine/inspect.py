@@ -1,0 +1,127 @@
+"""What did the network see on this photo, layer by layer, and which part of it made the decision?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import BadSetting
+from ..heads import Classifier, find_classes
+from ..images import to_pixels
+from ..types import Image8
+from .stages import Layout, Stage, as_maps, layout, run
+
+BEST = 5
+FEWEST_ROWS = 10  # a map with fewer rows and columns says "about there", not "there"
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """What to explain, and where in the network. Classes by name, index or group ("any cat")."""
+
+    layer: str | None = None  # a stage's name; None: `best_layer`
+    target: str | None = None  # None: the best class
+    against: str | None = None  # this rather than that: explain the difference of the two
+
+    def __post_init__(self) -> None:
+        for name, value in (("layer", self.layer), ("target", self.target), ("against", self.against)):
+            if value is not None and not isinstance(value, str):
+                raise BadSetting(f"{name} must be a name, got {str(value)[:40]}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Cam:
+    """Where on the network's picture the evidence for a class is (Grad-CAM, arXiv:1610.02391)."""
+
+    evidence: NDArray[np.float32]  # (h, w): the weighted sum of the maps; below zero: it speaks against the class
+    layer: str
+    target: tuple[int, ...]  # several: a group, taken together
+    against: tuple[int, ...]  # empty: against all
+    probability: float  # of the target
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """(h, w), 0 and above: Grad-CAM as its paper has it, without the evidence against."""
+        return np.maximum(self.evidence, 0)
+
+    @property
+    def heat(self) -> NDArray[np.float32]:
+        """(h, w) in [0, 1]: `values` with their maximum at 1; all 0 when the map is empty."""
+        top = self.values.max()
+        return self.values / top if top > 0 else self.values
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing speaks for the class: every place of the map is evidence against it."""
+        return not bool((self.evidence > 0).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What one photo makes of a network: its answer, the maps of every stage, and why it said so."""
+
+    image8: Image8  # (S, S, 3): what went in; all maps lie over this
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float32]  # (C,)
+    logits: NDArray[np.float32]  # (C,)
+    best: tuple[int, ...]  # the five best classes, best first
+    stages: tuple[Stage, ...]
+    maps: tuple[NDArray[np.float32], ...]  # one (C, h, w) a stage
+    cam: Cam
+
+
+def best_layer(plan: Layout) -> int:
+    """The stage whose Grad-CAM best points at what made the decision."""
+    return len(plan.stages) - 1
+
+
+def look(classifier: Classifier, image8: Image8, config: InspectConfig | None = None) -> Inspection:
+    """See inside the network: (S, S, 3) at its input size -> the maps of all stages and Grad-CAM, in one pass and back.
+
+    Raises BadSetting for a layer or a class that is not there, a picture of another size, or a network without maps.
+    """
+    config = config or InspectConfig()
+    _check_size(classifier, image8)
+    plan = layout(classifier)
+    layer = best_layer(plan) if config.layer is None else plan.find(config.layer)
+    against = find_classes(classifier.head, config.against) if config.against is not None else ()
+    target = find_classes(classifier.head, config.target) if config.target is not None else ()
+    seen = run(classifier, to_pixels([image8]).to(classifier.device), layer)
+    logits = seen.logits[0]
+    target = target or (int(logits.argmax()),)
+    evidence = _grad_cam(seen.at, _score(logits, target, against), plan.stages[layer])
+    probabilities = logits.detach().softmax(0)
+    cam = Cam(evidence, plan.stages[layer].name, target, against, float(probabilities[list(target)].sum()))
+    return Inspection(
+        image8, classifier.classes, _array(probabilities), _array(logits),
+        tuple(probabilities.topk(min(BEST, len(probabilities))).indices.tolist()),
+        plan.stages, tuple(_array(m[0]) for m in seen.maps), cam,
+    )  # fmt: skip
+
+
+def _check_size(classifier: Classifier, image8: Image8) -> None:
+    size = classifier.spec.size
+    if image8.shape != (size, size, 3):
+        raise BadSetting(f"This network looks at pictures of {size} x {size} pixels; fit the picture first.")
+
+
+def _score(logits: Tensor, target: tuple[int, ...], against: tuple[int, ...]) -> Tensor:
+    """What is explained: a class's logit, less the other's if there is one. A group counts as the log of its summed exps."""
+    score = logits[list(target)].logsumexp(0)
+    return score - logits[list(against)].logsumexp(0) if against else score
+
+
+def _grad_cam(at: Tensor, score: Tensor, stage: Stage) -> NDArray[np.float32]:
+    """arXiv:1610.02391, equations 1 and 2 before the ReLU: each map weighted with its mean gradient. (h, w)."""
+    (gradient,) = torch.autograd.grad(score, at)
+    maps, slopes = as_maps(at.detach(), stage), as_maps(gradient, stage)
+    return _array((slopes.mean((2, 3), keepdim=True) * maps).sum(1)[0])
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array

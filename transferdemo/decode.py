@@ -34,7 +34,7 @@ MAX_RATIO = 20
 MAX_PIXELS = 50_000_000
 MAX_SIDE_SHORT = 768  # px, the short side of an Image8
 
-CHILD_MEMORY = 1536 * 2**20  # bytes; 50 megapixels of animated WebP need about 0.9 GB
+CHILD_MEMORY = 1536 * 2**20  # bytes of address space beyond what the child has at its start
 CHILD_SECONDS = 10  # of processor time, for one picture
 CHILD_FILES = 64
 CHILD_ENVIRONMENT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
@@ -58,7 +58,7 @@ TOO_THIN = f"This picture is too long and thin: one side may be at most {MAX_RAT
 
 _FAULTS = (  # what Pillow raises on hostile bytes
     *(OSError, EOFError, ValueError, SyntaxError, TypeError, AttributeError, LookupError, ArithmeticError),
-    *(RuntimeError, AssertionError, BufferError, struct.error, zlib.error),
+    *(RuntimeError, NameError, AssertionError, BufferError, struct.error, zlib.error),
 )
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -123,7 +123,7 @@ def fit_image(image8: Image8, spec: InputSpec, fit: Fit) -> Image8:
     if resolved == "exact":
         return image8
     image = Image.fromarray(image8)
-    return np.asarray(_pad(image, spec) if resolved == "pad" else _crop(image, spec))
+    return np.array(_pad(image, spec) if resolved == "pad" else _crop(image, spec))
 
 
 def lost_share(image8: Image8, spec: InputSpec, fit: Fit) -> float:
@@ -140,7 +140,8 @@ def limit_child() -> None:
         del os.environ[name]
     if sys.platform == "win32":
         return
-    _limit(resource.RLIMIT_AS, CHILD_MEMORY)
+    if (taken := _address_space()) is not None:
+        _limit(resource.RLIMIT_AS, taken + CHILD_MEMORY)
     _limit(resource.RLIMIT_NOFILE, CHILD_FILES)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
@@ -149,13 +150,20 @@ def limit_child() -> None:
 if sys.platform != "win32":
 
     def _limit(kind: int, value: int) -> None:
-        """Lower a limit for good, where the system knows it (macOS refuses RLIMIT_AS)."""
+        """Lower a limit for good, where the system allows it."""
         try:
             hard = resource.getrlimit(kind)[1]
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(kind, (value, value))
         except (OSError, ValueError):
             pass
+
+    def _address_space() -> int | None:
+        """Return the bytes that this process has mapped; None where the system does not say (only Linux limits them)."""
+        try:
+            return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        except (OSError, ValueError):
+            return None
 
     def _allow_time() -> None:
         """Give this process CHILD_SECONDS more; the system counts processor time over all pictures of its life."""
@@ -221,14 +229,17 @@ def _check_size(width: int, height: int) -> None:
 
 def _webp_size(data: bytes) -> tuple[int, int]:
     """Return (width, height) from a WebP header: Pillow gives memory to the canvas before it tells the size."""
-    if data[12:16] == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if data[12:16] == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
+    kind, head = data[12:16], data[:30]
+    if data[8:12] != b"WEBP":
+        raise BadImage(UNKNOWN)
+    if len(head) == 30 and kind == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if len(head) == 30 and kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if data[12:16] == b"VP8 " and len(data) >= 30:
-        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
-    raise BadImage(DAMAGED if data[8:12] == b"WEBP" else UNKNOWN)
+    if len(head) == 30 and kind == b"VP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    raise BadImage(DAMAGED)
 
 
 def _upright_rgb(image: Image.Image, data: bytes) -> tuple[Image8, tuple[int, int]]:
@@ -257,7 +268,7 @@ def _eight_bit(image: Image.Image, data: bytes) -> Image.Image:
     """Return the picture as L, RGB or RGBA: 16 bits scaled to 8, palettes and transparent colours resolved."""
     transparency = image.info.get("transparency")
     if image.format == "PNG" and transparency is not None:
-        transparency = _scaled_transparency(transparency, depth=data[24])
+        transparency = _scaled_transparency(transparency, image.mode, depth=data[24])
     if image.mode.startswith("I"):
         return _grey16(image, transparency)
     if transparency is not None:
@@ -268,15 +279,16 @@ def _eight_bit(image: Image.Image, data: bytes) -> Image.Image:
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _scaled_transparency(value: int | bytes | tuple[int, ...], depth: int) -> int | bytes | tuple[int, ...]:
-    """Return a PNG's transparent colour in the 8 bits of the pixels; the file gives it in bits of its own depth.
+def _scaled_transparency(value: int | bytes | tuple[int, ...], mode: str, depth: int) -> int | bytes | tuple[int, ...]:
+    """Return a PNG's transparent colour in 8 bits, as Pillow gives the pixels: it leaves the colour in the file's depth.
 
-    Pillow has scaled the pixels, not the colour. (16-bit grey stays as it is, `_grey16` wants it so.)
+    A palette's stays as it is, and so does that of 16-bit grey, which `_grey16` wants in full.
     """
-    if isinstance(value, tuple) and depth == 16:
-        return tuple(part >> 8 for part in value)
-    if isinstance(value, int) and depth in (2, 4):
-        return value * 255 // ((1 << depth) - 1)
+    if isinstance(value, tuple):
+        return tuple(part >> 8 for part in value) if depth == 16 else value
+    if isinstance(value, int) and mode == "L":
+        top = (1 << depth) - 1
+        return (value & top) * 255 // top
     return value
 
 
@@ -297,7 +309,9 @@ def _shrink(image: Image.Image) -> Image.Image:
     short = min(image.size)
     if short <= MAX_SIDE_SHORT:
         return image
-    width, height = (max(1, round(side * MAX_SIDE_SHORT / short)) for side in image.size)
+    if image.mode == "RGBA":  # resize would do this itself, but then not in two steps
+        return _shrink(image.convert("RGBa")).convert("RGBA")
+    width, height = (round(side * MAX_SIDE_SHORT / short) for side in image.size)
     return image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
 
 

@@ -33,7 +33,7 @@ Source: TypeAlias = "bytes | Path | tuple[str, bytes | Path]"  # a picture file;
 
 SECONDS = 5.0  # a picture may take in its child
 PATIENCE = 30.0  # seconds without any answer, after which a pool is given up
-PICTURES_A_CHILD = 200  # then it is replaced, so that what leaks in a decoder stays small
+PICTURES_A_CHILD = 1000  # then it is replaced, in case a decoder leaks; a new child costs as much as 50 pictures
 MAX_WORKERS = 8
 AHEAD = 64  # fitted pictures that `open_many` has decoded or queued before they are asked for
 AHEAD_WHOLE = 16  # the same of whole pictures, of 2 MB or more
@@ -179,15 +179,12 @@ def _stream(sources: Iterator[Source], wish: Wish) -> Iterator[Opened | BadImage
 
 def _opened(future: Future[Opened], args: tuple[bytes | Path, str, Wish]) -> Opened | BadImage:
     try:
-        return _folder.answer(future)
+        try:
+            return _folder.answer(future)
+        except BrokenProcessPool:  # perhaps another picture's fault
+            return _folder.run(decode.open_one, *args)
     except BadImage as error:
-        return error
-    except BrokenProcessPool:  # it took others with it
-        pass
-    try:
-        return _folder.run(decode.open_one, *args)
-    except BadImage as error:
-        return error
+        return BadImage(str(error))  # a new one: the traceback of the first holds the file's bytes
 
 
 def _named(source: Source) -> tuple[bytes | Path, str]:

@@ -47,6 +47,15 @@ class Recipe:
     smooth_first: float = 1.0  # the first step's TV weight, in multiples of the last one's
     small_first: float = 1.0  # the first step's view size, as a share of the network's input
 
+    def gone(self, step: int) -> float:
+        """How far the run is at `step` (0 to steps - 1): 0 at the first, 1 at the last."""
+        return step / max(1, self.steps - 1)
+
+    def view_size(self, step: int, size: int) -> int:
+        """Pixels a side of the views at `step` for a network whose input is `size`: whole shapes first, then detail."""
+        share = self.small_first + (1 - self.small_first) * self.gone(step)
+        return min(size, round(size * share / 32) * 32) if share < 1 else size
+
 
 RECIPES: dict[str, Recipe] = {
     "sharp": Recipe(128, 30.0, 0.05, Views(), Spectrum(), share=0.6),
@@ -188,8 +197,8 @@ class _Painting:
     def advance(self) -> None:
         """One step of descent: paint, look, score, change."""
         recipe, pixels = self.recipe, self.canvas.paint()
-        gone = self.step / max(1, recipe.steps - 1)  # 0 at the first step, 1 at the last
-        self.scores = [self._score(objective, pixels, gone) for objective in self.objectives]
+        gone = recipe.gone(self.step)
+        self.scores = [self._score(objective, pixels) for objective in self.objectives]
         self.tv = total_variation(pixels)
         weight = recipe.tv * recipe.smooth_first ** (1 - gone)
         loss = torch.stack([score.loss for score in self.scores]).mean() + weight * self.tv
@@ -199,9 +208,8 @@ class _Painting:
         self.canvas.after()
         self.step += 1
 
-    def _score(self, objective: Objective, pixels: Pixels, gone: float) -> Score:
-        share = self.recipe.small_first + (1 - self.recipe.small_first) * gone
-        size = round(objective.size * share / 32) * 32 if share < 1 else objective.size
+    def _score(self, objective: Objective, pixels: Pixels) -> Score:
+        size = self.recipe.view_size(self.step, objective.size)
         with skip_gradient(objective.network, self.recipe.share):
             return objective.score(look(pixels, size, self.recipe.views, self.generator))
 
@@ -255,14 +263,14 @@ def _done(classifier: Classifier, config: IdealConfig, painting: _Painting, seco
 
 def probability(classifier: Classifier, classes: Sequence[int], image8: Image8) -> float:
     """The probability of `classes` together for a square picture, resized to the network's input if it has another size."""
-    return _mean_probability(classifier, classes, _seen(classifier, image8))
+    return _mean_probability(classifier, classes, to_square(image8, classifier))
 
 
 def robust_probability(classifier: Classifier, classes: Sequence[int], image8: Image8) -> float:
     """The mean probability of `classes` together over 32 random crops and shifts, always the same ones."""
     generator = torch.Generator(classifier.device).manual_seed(0)
     with torch.no_grad():
-        views = look(_seen(classifier, image8), classifier.spec.size, ROBUST_VIEWS, generator)
+        views = look(to_square(image8, classifier), classifier.spec.size, ROBUST_VIEWS, generator)
     return _mean_probability(classifier, classes, views)
 
 
@@ -271,7 +279,8 @@ def _mean_probability(classifier: Classifier, classes: Sequence[int], pixels: Pi
     return float(classifier(pixels).softmax(1)[:, list(classes)].sum(1).mean())
 
 
-def _seen(classifier: Classifier, image8: Image8) -> Pixels:
+def to_square(image8: Image8, classifier: Classifier) -> Pixels:
+    """A picture as the classifier's input; one of exactly its size goes in pixel for pixel."""
     return fit_square(to_pixels([image8]).to(classifier.device), classifier.spec.size)
 
 

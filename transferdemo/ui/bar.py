@@ -100,12 +100,12 @@ def choose_head(key: str, view: View, own: dict[str, Head]) -> View:
 def panel(settings: Settings, bar: Bar, view: gr.State) -> None:
     """The table of networks, downloads with progress and Stop, any timm name; hidden until the button is pressed."""
     with gr.Column(visible=False, elem_id="panel") as box:
-        listing = gr.HTML(network_table)
-        with gr.Row(equal_height=True):
+        listing = gr.HTML()
+        with gr.Row():
+            missing = gr.Dropdown(absent(), label=texts.MISSING, value=None, scale=3)
             name = gr.Textbox(
-                label=texts.ANY_NAME, info=texts.ANY_NAME_INFO, max_length=100, scale=3, elem_id="any-name"
+                label=texts.ANY_NAME, placeholder=texts.ANY_NAME_INFO, max_length=100, scale=3, elem_id="any-name"
             )
-            missing = gr.Dropdown(absent(), label="Download", value=None, scale=3, info="A network of the table.")
             get = gr.Button(texts.DOWNLOAD, variant="primary", scale=1, min_width=120)
             stop = gr.Button(texts.STOP, scale=1, min_width=90, visible=False, interactive=False)
         if len(available()) > 1:
@@ -113,9 +113,13 @@ def panel(settings: Settings, bar: Bar, view: gr.State) -> None:
             device.input(lambda name, view: replace(view, device=name), [device, view], view, **_quiet())
         status = gr.HTML(render.fact(texts.DOWNLOAD_NOTE), elem_id="download-status")
     opened = gr.State(False)
-    bar.others.click(lambda now: (not now, gr.update(visible=not now)), opened, [opened, box], **_quiet())
+    bar.others.click(_toggle, opened, [opened, box, listing], **_quiet())
     outputs = [status, listing, missing, bar.network]
     bridge.wire(get, stop, download, [name, missing], outputs)
+
+
+def _toggle(now: bool) -> tuple[bool, Any, str]:
+    return not now, gr.update(visible=not now), network_table()
 
 
 def _quiet() -> dict[str, Any]:
@@ -134,9 +138,17 @@ def network_table() -> str:
         found = find_weights(row)
         top1 = f"{row.top1:.1f} %" if row.top1 else "no classes"
         state = escape(found.origin) if found else texts.NOT_HERE
-        rows.append([f"<b>{escape(row.title)}</b>", top1, f"{row.megabytes:.0f} MB", escape(row.licence), state,
-                     f'<span style="white-space:normal">{escape(row.advice)}</span>'])  # fmt: skip
-    return render.table(texts.TABLE_HEAD, rows)
+        rows.append(
+            [
+                f"<b>{escape(row.title)}</b>",
+                top1,
+                f"{row.megabytes:.0f} MB",
+                escape(row.licence),
+                state,
+                escape(row.advice),
+            ]
+        )
+    return render.table(texts.TABLE_HEAD, rows, wrap=(4, 5))
 
 
 def download(name: str, chosen: str | None) -> Iterator[tuple[Any, Any, Any, Any]]:

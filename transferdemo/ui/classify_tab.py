@@ -102,6 +102,7 @@ def _compare(shared: Shared) -> None:
         return render.table(
             ("network", "verdict", "best classes", "size", "time"),
             [_row(photo, replace(view, backbone=tag, head=None)) for tag in tags if tag in BACKBONES],
+            wrap=(2,),
         )
 
     run.click(compare, [shared.photo, ticked, shared.view], table, api_visibility="private", **bridge.LIGHT)
@@ -111,11 +112,11 @@ def _row(photo: Photo, view: View) -> list[str]:
     """One network's answer; its time is the middle of three, after it was loaded."""
     runs = [answer(photo, view)[0] for _ in range(3)]
     row = resolve(view.backbone)
-    best = ", ".join(f"{s.name} {s.probability:.0%}" for s in runs[0].scores[:3])
+    best = ", ".join(f"{s.name} {100 * s.probability:.0f} %" for s in runs[0].scores[:3])
     middle = statistics.median(r.milliseconds for r in runs)
     return [
         f"<b>{escape(row.title)}</b>", escape(runs[0].verdict),
-        f'<span style="white-space:normal">{escape(best)}</span>', f"{row.megabytes:.0f} MB", f"{middle:.0f} ms",
+        escape(best), f"{row.megabytes:.0f} MB", f"{middle:.0f} ms",
     ]  # fmt: skip
 
 

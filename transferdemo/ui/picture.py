@@ -39,9 +39,9 @@ class SafeImage(gr.Image):
         if payload is None:
             return None
         try:
-            if (payload.url or "").startswith("data:"):
-                raise BadImage(texts.NOT_UPLOADED)
-            photo: Photo = open_photo(uploaded(payload.path), payload.orig_name)
+            photo: Photo = (
+                self._frame(payload.url) if self.streaming else open_photo(uploaded(payload.path), payload.orig_name)
+            )
         except BadImage as error:
             raise gr.Error(html.escape(str(error)), print_exception=False) from error
         return photo

@@ -56,11 +56,15 @@ def percent(share: float) -> str:
     return f"{min(share, 0.999) if share < 1 else share:.1%}".replace("%", " %")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls by itself; cells are HTML already, headings are text."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], wrap: Sequence[int] = ()) -> str:
+    """A table that scrolls by itself; cells are HTML already, headings are text. Columns in `wrap` may break into lines."""
     top = "".join(f"<th>{escape(h)}</th>" for h in head)
-    body = "".join("<tr>" + "".join(f'<td class="n">{cell}</td>' for cell in row) + "</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(_cell(cell, i in wrap) for i, cell in enumerate(row))}</tr>" for row in rows)
     return f'<div class="scroll"><table class="table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(html: str, wrap: bool) -> str:
+    return f'<td class="n{" w" if wrap else ""}">{html}</td>'
 
 
 def progress(step: int, total: int, label: str) -> str:

@@ -165,7 +165,8 @@ class _Search:
         self.change = torch.zeros_like(self.clean)
         self.score = self.clean.new_full((len(images),), -torch.inf)
         self.best: dict[str, Tensor] = {}
-        self.step, self.last_gain, self.seconds = 0, 0, 0.0
+        self.step, self.seconds = 0, 0.0
+        self.mark, self.marked = self.score, 0  # the score that was last much better, and at which step
 
     @property
     def finished(self) -> bool:
@@ -175,7 +176,7 @@ class _Search:
         if not bool((self.best["slack"] >= 0).all()):
             return False
         if self.config.method == "smallest":
-            return self.step - self.last_gain >= PATIENCE
+            return self.step - self.marked >= PATIENCE
         return self.config.confidence > 0
 
     def advance(self) -> None:
@@ -196,6 +197,8 @@ class _Search:
             new, old = getattr(seen, name), self.best.get(name, getattr(seen, name))
             self.best[name] = torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
         self.score = torch.where(better, score, self.score)
+        if bool((self.score > self.mark + WORTHWHILE * self.mark.abs().clamp_max(1e9)).any()):
+            self.mark, self.marked = self.score, self.step
 
     def states(self, first: int) -> tuple[PhotoState, ...]:
         """The best picture of each photo; `first` is the number of the first one."""

@@ -61,9 +61,15 @@ class Room:
     """How far each value of a clean picture can go: inside 0 to 255, and by at most `most` levels."""
 
     def __init__(self, clean: Levels, most: float = 255.0) -> None:
+        self._clean = clean
         self.down, self.up = (-clean).clamp_min(-most), (255 - clean).clamp_max(most)
         self._low = torch.where(clean == 0, 0.0, -torch.inf)
         self._high = torch.where(clean == 255, 0.0, torch.inf)
+
+    def widen(self, rows: Tensor) -> None:
+        """Lift `most` for some pictures, (N,) booleans."""
+        self.down = torch.where(rows[:, None], -self._clean, self.down)
+        self.up = torch.where(rows[:, None], 255 - self._clean, self.up)
 
     def within(self, change: Levels) -> Levels:
         """`change`, cut off where the room ends."""

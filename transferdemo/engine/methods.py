@@ -27,14 +27,13 @@ class Method(Protocol):
 
 def start(method: str, clean: Levels, epsilon: float, steps: int) -> Method:
     """The method called `method`, before its first look; `epsilon` in the unit of the method."""
-    room = Room(clean)
     if method == "smallest":
-        return Smallest(Room(clean, Smallest.MOST), steps)
+        return Smallest(clean, steps)
     if method == "pgd-l2":
-        return L2Ball(room, epsilon, steps)
+        return L2Ball(clean, epsilon, steps)
     if method == "lesson":
         return Lesson()
-    return Cube(room, epsilon, steps if method == "pgd-linf" else 1)
+    return Cube(clean, epsilon, steps if method == "pgd-linf" else 1)
 
 
 def unit(rows: Tensor) -> Tensor:
@@ -51,36 +50,46 @@ class Smallest:
     goes where the last look says that the goal is just met: one Newton step along the change, instead of DDN's 5 %.
     """
 
-    MOST = 10.0  # grey levels for one value
-    FIRST_RADIUS = 150.0  # grey levels, L2
-    PACE = (0.7, 0.03)  # weight of the newest gradient in the direction, from the first to the last step
+    MOST = 10.0  # grey levels for one value; lifted where a quarter of the steps has not met the goal
+    FIRST_RADIUS = 300.0  # grey levels, L2
     TURN = 0.3  # the radius changes at most by this share in a step
 
-    def __init__(self, room: Room, steps: int) -> None:
-        self.room, self.steps, self.step = room, steps, 0
-        self.direction: Tensor | None = None
+    def __init__(self, clean: Levels, steps: int) -> None:
+        self.room, self.patience, self.step = Room(clean, self.MOST), max(1, steps // 4), 0
+        self.radius = clean.new_full((len(clean),), self.FIRST_RADIUS)
+        self.met = torch.zeros_like(self.radius, dtype=torch.bool)
+        self.direction = torch.zeros_like(clean)
+        uneven = torch.Generator().manual_seed(
+            0
+        )  # equal gradients, as of plain areas, should not cross a level all at once
+        self.weight = 1 + 1e-3 * torch.rand(clean.shape[1], generator=uneven).to(clean.device)
 
     def next(self, look: Look) -> Levels:
         """See `Method`."""
-        gradient = unit(look.gradient)
-        if self.direction is None:
-            self.direction, radius = gradient, look.slack.new_full(look.slack.shape, self.FIRST_RADIUS)
-        else:
-            first, last = self.PACE
-            self.direction = self.direction.lerp(gradient, first * (last / first) ** (self.step / self.steps))
-            radius = self._radius(look)
+        self.met |= look.slack >= 0
+        if self.step == self.patience:
+            self.room.widen(~self.met)
+        if self.step:
+            self.radius = self._radius(look)
+        self.direction = self.direction.lerp(unit(look.gradient * self.weight), self.pace(self.step))
         self.step += 1
-        return largest_step(self.direction, self.room, radius)
+        return largest_step(self.direction, self.room, self.radius)
+
+    @staticmethod
+    def pace(step: int) -> float:
+        """The weight of the newest gradient in the direction: all of it at first, then ever less."""
+        return 1.0 if step == 0 else min(0.6, max(0.04, 3 / (step + 1)))
 
     def _radius(self, look: Look) -> Tensor:
         norm: Tensor = look.change.norm(dim=1).clamp_min(1)
         slope = (look.gradient * look.change).sum(1) / norm / 255  # logits a grey level, along the change
         slope = slope.maximum(0.3 * look.gradient.norm(dim=1) / 255).clamp_min(1e-12)
-        return norm + (-look.slack / slope).clamp(-self.TURN * norm, self.TURN * norm)
+        most = self.TURN * self.radius
+        return self.radius + (-look.slack / slope).clamp(-most, most)
 
     def score(self, look: Look) -> Tensor:
         """Among changes that meet the goal the smallest, before that the nearest to the goal."""
-        return torch.where(look.slack >= 0, 1e9 - look.change.norm(dim=1), look.slack)
+        return torch.where(look.slack >= 0, 1 / look.change.norm(dim=1).clamp_min(1e-3), look.slack)
 
 
 class Cube:
@@ -91,8 +100,8 @@ class Cube:
 
     TRAVEL = 1.5  # all steps together, in epsilons
 
-    def __init__(self, room: Room, epsilon: float, steps: int) -> None:
-        self.room, self.epsilon = room, epsilon
+    def __init__(self, clean: Levels, epsilon: float, steps: int) -> None:
+        self.room, self.epsilon = Room(clean), epsilon
         self.pace = epsilon if steps == 1 else self.TRAVEL * epsilon / steps
         self.change: Tensor | float = 0.0
 
@@ -114,8 +123,8 @@ class L2Ball:
 
     TRAVEL = 2.5  # all steps together, in epsilons
 
-    def __init__(self, room: Room, epsilon: float, steps: int) -> None:
-        self.room, self.radius, self.pace = room, 255 * epsilon, 255 * epsilon * self.TRAVEL / steps
+    def __init__(self, clean: Levels, epsilon: float, steps: int) -> None:
+        self.room, self.radius, self.pace = Room(clean), 255 * epsilon, 255 * epsilon * self.TRAVEL / steps
         self.change: Tensor | float = 0.0
 
     def next(self, look: Look) -> Levels:

@@ -14,7 +14,7 @@ from ..errors import BadSetting
 from ..heads import Classifier
 from ..types import Image8, check_number
 from .goal import Goal, glance, look, together
-from .levels import Room, to_levels
+from .levels import to_levels
 from .methods import Cube
 from .verdict import classify_alone
 
@@ -88,7 +88,7 @@ def _attacked(
     epsilon = event.curve.epsilons[len(event.curve.right)]
     clean = to_levels(images, classifier.device)
     goal = Goal(torch.tensor(labels, device=classifier.device), len(classifier.classes), None, confidence=0)
-    method, change = Cube(Room(clean), epsilon, STEPS), torch.zeros_like(clean)
+    method, change = Cube(clean, epsilon, STEPS), torch.zeros_like(clean)
     fallen = torch.zeros(len(images), dtype=torch.bool, device=classifier.device)
     for _ in range(STEPS if epsilon else 0):
         seen = look(classifier, goal, clean, change)

@@ -1,0 +1,120 @@
+"""Gradient descent on one linear layer, for `train` and for everything that trains many heads on features that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..types import Features, Logits
+from . import tricks
+
+
+class Settings(Protocol):
+    """What descent needs of a `TrainConfig`."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def optimizer(self) -> tricks.OptimizerName: ...
+    @property
+    def decay(self) -> tricks.DecayName: ...
+    @property
+    def init(self) -> tricks.InitName: ...
+    @property
+    def standardise(self) -> bool: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def label_smoothing(self) -> float: ...
+    @property
+    def class_weights(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A head's numbers: `weight` (C, D) and `bias` (C,), float32, for features as the network gives them."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, features: Features) -> Logits:
+        """(N, D) -> (N, C)."""
+        return F.linear(features, self.weight, self.bias)
+
+
+class Descent:
+    """One run: `epoch()` goes once through the photos, `linear` is what it has come to.
+
+    `features` (N, D) and `labels` (N,) are the training part; its mean and deviation standardise the features.
+    """
+
+    def __init__(self, features: Features, labels: Tensor, classes: int, config: Settings) -> None:
+        self.config, self.labels, self.done = config, labels, 0
+        self.mean, self.deviation = _standard(features) if config.standardise else _identity(features)
+        self.features = (features - self.mean) / self.deviation
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.weight = tricks.INITS[config.init](
+            torch.empty(classes, features.shape[1]), self.generator
+        ).requires_grad_()
+        self.bias = torch.zeros(classes, requires_grad=True)
+        self.optimizer = tricks.optimizer(config.optimizer, self.weight, self.bias, config.rate, config.weight_decay)
+        self.class_weights = tricks.balanced(labels, classes) if config.class_weights else None
+
+    @property
+    def linear(self) -> Linear:
+        """The layer as it is now, with the standardisation folded in."""
+        weight = (self.weight / self.deviation).detach()
+        return Linear(weight, self.bias.detach() - weight @ self.mean)
+
+    def epoch(self) -> Iterator[None]:
+        """Go once through the photos in a new order; yields after each batch."""
+        order = torch.randperm(len(self.labels), generator=self.generator)
+        batches = torch.split(order, self.config.batch_size)
+        for number, batch in enumerate(batches):
+            self._step(batch, (self.done + number / len(batches)) / self.config.epochs)
+            yield
+        self.done += 1
+
+    def _step(self, batch: Tensor, done: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate * tricks.DECAYS[self.config.decay](done)
+        with torch.enable_grad():
+            logits = F.linear(self.features[batch], self.weight, self.bias)
+            loss = F.cross_entropy(
+                logits, self.labels[batch], self.class_weights, label_smoothing=self.config.label_smoothing
+            )
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+
+def fit(features: Features, labels: Tensor, classes: int, config: Settings) -> Linear:
+    """Train to the end at once: (N, D), (N,) -> the layer."""
+    descent = Descent(features, labels, classes, config)
+    for _ in range(config.epochs):
+        for _ in descent.epoch():
+            pass
+    return descent.linear
+
+
+def _standard(features: Features) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (D,). A feature that hardly varies is not blown up: at least a tenth of the median deviation."""
+    deviation, mean = torch.std_mean(features, 0, correction=0)
+    usual = deviation[deviation > 0].median() if (deviation > 0).any() else torch.ones(())
+    return mean, deviation.clamp(min=0.1 * float(usual))
+
+
+def _identity(features: Features) -> tuple[Tensor, Tensor]:
+    width = features.shape[1]
+    return torch.zeros(width), torch.ones(width)

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,7 @@ class Backbone(nn.Module):
         own = found.package  # preprocessing belongs to the weights
         self.register_buffer("mean", torch.tensor([own.mean] * 3 if own else data["mean"]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([own.std] * 3 if own else data["std"]).view(1, 3, 1, 1))
+        self.eval()
 
     @property
     def tag(self) -> str:
@@ -173,7 +175,10 @@ def resolve(name: str) -> BackboneSpec:
 
 
 def _row_from_timm(name: str) -> BackboneSpec:
-    cfg = timm.get_pretrained_cfg(name)
+    try:
+        cfg = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # the architecture exists, this tag of it does not
+        raise BadSetting(f"timm has no network called {name[:60]!r}; its weights have other tags.") from error
     if cfg is None or not (cfg.hf_hub_id or cfg.has_weights):
         raise BadSetting(f"timm has no trained weights for {name[:60]!r}.")
     tag = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
@@ -206,6 +211,17 @@ def hub_address(spec: BackboneSpec) -> tuple[str | None, str | None]:
         return None, None
     repo, _, revision = cfg.hf_hub_id.partition("@")
     return (f"{repo}{spec.tag}" if repo.endswith("/") else repo), revision or None
+
+
+def fetch(spec: BackboneSpec, to: Path | None = None) -> Generator[hub.DownloadStep | hub.DownloadDone, None, None]:
+    """Download a network's weights from the hub, watching; with `to`, copy them there as `<tag>.safetensors` too.
+
+    Raises MissingWeights with the reason, also for a network that the hub does not have.
+    """
+    repo, revision = hub_address(spec)
+    if repo is None:
+        raise MissingWeights(f"The hub has no weights of {spec.title}; choose another network.")
+    yield from hub.download(repo, revision, to, spec.tag)
 
 
 def _folders() -> list[Path]:

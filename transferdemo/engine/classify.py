@@ -103,7 +103,8 @@ def classify(
     features = _embed_few(classifier, [seen])
     synchronise(classifier.device)
     height, width = photo.image8.shape[:2]
-    shape = _Shape(photo.name, seen, lost_share(photo.image8, classifier.spec, fit), width == height == len(seen))
+    exact = fit != "crop" and width == height == len(seen)
+    shape = _Shape(photo.name, seen, lost_share(photo.image8, classifier.spec, fit), exact)
     answer = _Reader(classifier, pets, top)
     prediction = answer.read(features, [shape], start)[0]
     return prediction
@@ -120,7 +121,9 @@ def classify_many(
         images = [o.image8 for o in group if isinstance(o, Opened)]
         features = _embed_few(classifier, images) if len(sources) <= FEW else embed(classifier.backbone, images)
         shapes = [
-            _Shape(o.name, o.image8, 0.0, o.width == o.height == len(o.image8)) for o in group if isinstance(o, Opened)
+            _Shape(o.name, o.image8, 0.0, fit != "crop" and o.width == o.height == len(o.image8))
+            for o in group
+            if isinstance(o, Opened)
         ]
         predictions = iter(answer.read(features, shapes, start))
         for opened in group:

@@ -38,12 +38,18 @@ def build(settings: Settings) -> gr.Blocks:
                 picture = photo.box(settings)
             with gr.Column(scale=5, min_width=320), gr.Tabs(elem_id="tabs") as tabs:
                 chosen = _chosen(menus, view, heads, tabs)
-                shared = Shared(settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen)
+                given = picture.change(_same, picture, seen, api_visibility="private", **bridge.LIGHT)
+                shared = Shared(settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, given)
                 with gr.Tab(texts.CLASSIFY, id="classify"):
                     classify_tab.build(shared)
         classify_tab.api(shared)
     blocks: gr.Blocks = demo.queue(api_open=False, max_size=200)
     return blocks
+
+
+def _same(photo: Any) -> Any:
+    """What the photo box decoded is kept for every tab."""
+    return photo
 
 
 def _chosen(menus: bar.Bar, view: gr.State, heads: gr.State, tabs: gr.Tabs) -> tuple[Any, ...]:

@@ -68,10 +68,6 @@ def build(shared: Shared) -> None:
 
 def _wire(shared: Shared, out: gr.HTML, pad: gr.Checkbox) -> None:
     @bridge.told
-    def given(photo: Photo | None, view: View) -> tuple[Photo | None, str, Any]:
-        return photo, *shown(photo, view)
-
-    @bridge.told
     def again(photo: Photo | None, view: View) -> tuple[str, Any]:
         return shown(photo, view)
 
@@ -79,12 +75,9 @@ def _wire(shared: Shared, out: gr.HTML, pad: gr.Checkbox) -> None:
         return replace(view, fit="pad" if whole is True else "auto")
 
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "classify", **bridge.LIGHT}
-    shared.picture.change(given, [shared.picture, shared.view], [shared.photo, out, pad], **light)
-    pad.input(padded, [pad, shared.view], shared.view, api_visibility="private", show_progress="hidden").then(
-        again, [shared.photo, shared.view], [out, pad], **light
-    )
-    for chosen in shared.chosen:
-        chosen.then(again, [shared.photo, shared.view], [out, pad], **light)
+    whole = pad.input(padded, [pad, shared.view], shared.view, api_visibility="private", show_progress="hidden")
+    for event in (shared.given, whole, *shared.chosen):
+        event.then(again, [shared.photo, shared.view], [out, pad], **light)
 
 
 def _compare(shared: Shared) -> None:

@@ -37,6 +37,7 @@ class Shared:
     head_menu: gr.Dropdown
     network_menu: gr.Dropdown
     chosen: tuple[Any, ...]  # events after which the view is another
+    given: Any  # the event after which `photo` is another
 
 
 def title_of(classes: tuple[str, ...]) -> str:

@@ -161,20 +161,17 @@ def clock(work: Callable[[], object], warm: Callable[[], object]) -> float:
 def speed(classifier: Classifier, options: argparse.Namespace) -> None:
     """One default picture beside a bare loop, and beside Lucent, in turns."""
     recipe = RECIPES["sharp"]
-    sizes = [recipe.view_size(step, classifier.spec.size) for step in range(recipe.steps)]
+    count, size = recipe.views.count, recipe.view_size(classifier.spec.size)
     for turn in range(options.turns):
         events = ideal([classifier], IdealConfig(classes=(340,), seed=turn))
         started = time.perf_counter()
         next(events)
         first = time.perf_counter() - started
         *_, done = events
-        bare = sum(
-            recipe.views.count * sizes.count(size) / bare_passes(classifier, recipe.views.count, size, 24)
-            for size in sorted(set(sizes))
-        )
+        bare = recipe.steps * count / bare_passes(classifier, count, size, 24)
         print(
             f"\nspeed, turn {turn + 1}: first picture {first:.2f} s, whole picture {done.seconds:.1f} s, the same "
-            f"{recipe.steps * recipe.views.count} passes bare {bare:.1f} s: {bare / done.seconds:.2f} of a bare loop's speed"
+            f"{recipe.steps * count} passes of {size} px bare {bare:.1f} s: {bare / done.seconds:.2f} of a bare loop's speed"
         )
         if (peer := lucent_seconds(classifier)) is not None:
             print(f"  Lucent's render_vis, 256 steps: {peer:.1f} s; ours takes {done.seconds / peer:.2f} of that")

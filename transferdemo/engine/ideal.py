@@ -28,7 +28,9 @@ Method = Literal["sharp", "agreed", "lesson"]
 METHODS: tuple[str, ...] = get_args(Method)
 MAX_STEPS, MAX_TV, SIZES = 1000, 5000.0, (128, 384)
 EVENT_SECONDS = 0.1  # a picture is shown at most this often
-ROBUST_VIEWS = Views(count=32, zoom=(1.0, 1.25), turn=0.0, shift=0.125, noise=0.0)  # crops to 80 %, shifts by 1/16 side
+ROBUST_VIEWS = Views(
+    count=32, zoom=(1.0, 1.25), turn=0.0, shift=0.125, noise=0.0, outside="mirror"
+)  # crops to 80 %, shifts by 1/16 side
 PLAIN = Views(1, (1.0, 1.0), 0.0, 0.0, noise=0.0)  # the picture itself
 BAND = 0.05  # the lesson's start: grey 0.5 and this much to either side
 
@@ -45,21 +47,18 @@ class Recipe:
     share: float = 1.0  # of the gradient that residual branches pass on, see `skip_gradient`
     cool: float = 1.0  # the last step's learning rate, as a share of the first one's
     smooth_first: float = 1.0  # the first step's TV weight, in multiples of the last one's
-    small_first: float = 1.0  # the first step's view size, as a share of the network's input
+    view_share: float = (
+        1.0  # size of the views as a share of the network's input: smaller is quicker, and shapes larger
+    )
 
-    def gone(self, step: int) -> float:
-        """How far the run is at `step` (0 to steps - 1): 0 at the first, 1 at the last."""
-        return step / max(1, self.steps - 1)
-
-    def view_size(self, step: int, size: int) -> int:
-        """Pixels a side of the views at `step` for a network whose input is `size`: whole shapes first, then detail."""
-        share = self.small_first + (1 - self.small_first) * self.gone(step)
-        return min(size, round(size * share / 32) * 32) if share < 1 else size
+    def view_size(self, size: int) -> int:
+        """Pixels a side of the views for a network whose input is `size`: a multiple of 32 where they are smaller."""
+        return size if self.view_share == 1 else max(32, round(size * self.view_share / 32) * 32)
 
 
 RECIPES: dict[str, Recipe] = {
-    "sharp": Recipe(128, 30.0, 0.05, Views(), Spectrum(), share=0.6),
-    "agreed": Recipe(128, 30.0, 0.05, Views(), Spectrum(), share=0.6),
+    "sharp": Recipe(120, 30.0, 0.05, Views(), Spectrum(), share=0.6, view_share=0.857),
+    "agreed": Recipe(128, 30.0, 0.05, Views(2), Spectrum(), share=0.6, view_share=0.857),
     "lesson": Recipe(160, 300.0, 2.0, PLAIN, None, share=0.6, cool=0.05, smooth_first=13.0),
 }
 
@@ -197,7 +196,7 @@ class _Painting:
     def advance(self) -> None:
         """One step of descent: paint, look, score, change."""
         recipe, pixels = self.recipe, self.canvas.paint()
-        gone = recipe.gone(self.step)
+        gone = self.step / max(1, recipe.steps - 1)  # 0 at the first step, 1 at the last
         self.scores = [self._score(objective, pixels) for objective in self.objectives]
         self.tv = total_variation(pixels)
         weight = recipe.tv * recipe.smooth_first ** (1 - gone)
@@ -209,7 +208,7 @@ class _Painting:
         self.step += 1
 
     def _score(self, objective: Objective, pixels: Pixels) -> Score:
-        size = self.recipe.view_size(self.step, objective.size)
+        size = self.recipe.view_size(objective.size)
         with skip_gradient(objective.network, self.recipe.share):
             return objective.score(look(pixels, size, self.recipe.views, self.generator))
 

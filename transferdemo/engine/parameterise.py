@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from ..types import Pixels
 # optvis/param/color.py), scaled so that the longest column has length 1.
 _COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
+
+
+Outside = Literal["grey", "mirror"]  # what a view sees beyond the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +89,17 @@ def _analyse(start: Pixels, scale: Tensor, colours: Tensor) -> Tensor:
 class Views:
     """The random looks of one step: how many, and how far they may differ (zoom: part of the side that is seen)."""
 
-    count: int = 2
+    count: int = 3
     zoom: tuple[float, float] = (0.5, 1.2)  # size of the picture in the view: 1.2 shows the inner 83 %
     turn: float = 15.0  # degrees to either side
-    shift: float = 0.4  # half sides, to either side
-    flip: bool = False
+    shift: float = 0.3  # half sides, to either side
     noise: float = 0.05  # standard deviation, in units of the [0, 1] range
+    outside: Outside = "grey"  # a mirrored edge invites half a thing at the edge, grey wants it whole
 
     @property
     def plain(self) -> bool:
         """Whether every view is the picture itself."""
-        return self.zoom == (1.0, 1.0) and self.turn == self.shift == 0.0 and not self.flip
+        return self.zoom == (1.0, 1.0) and self.turn == self.shift == 0.0
 
 
 def look(picture: Pixels, size: int, views: Views, generator: torch.Generator) -> Pixels:
@@ -104,7 +108,9 @@ def look(picture: Pixels, size: int, views: Views, generator: torch.Generator) -
         return picture
     theta = _random_affine(views, generator)
     grid = F.affine_grid(theta, [views.count, 3, size, size], align_corners=False)
-    seen = F.grid_sample(picture.expand(views.count, -1, -1, -1), grid, padding_mode="reflection", align_corners=False)
+    middle, padding = (0.5, "zeros") if views.outside == "grey" else (0.0, "reflection")
+    stack = (picture - middle).expand(views.count, -1, -1, -1)
+    seen = F.grid_sample(stack, grid, padding_mode=padding, align_corners=False) + middle
     if views.noise:
         seen = seen + views.noise * torch.randn(seen.shape, generator=generator, device=seen.device)
     return seen
@@ -112,14 +118,13 @@ def look(picture: Pixels, size: int, views: Views, generator: torch.Generator) -
 
 def _random_affine(views: Views, generator: torch.Generator) -> Tensor:
     """(views, 2, 3): where in the picture each view looks, in half sides from the middle."""
-    draw = torch.rand(views.count, 5, generator=generator, device=generator.device)
+    draw = torch.rand(views.count, 4, generator=generator, device=generator.device)
     low, high = views.zoom
     zoom = 1 / (low + (high - low) * draw[:, 0])
     angle = (draw[:, 1] * 2 - 1) * math.radians(views.turn)
     shift = (draw[:, 2:4] * 2 - 1) * views.shift
-    mirror = torch.where(draw[:, 4] < 0.5, -1.0, 1.0) if views.flip else torch.ones_like(zoom)
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
-    rows = [cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]]
+    rows = [cos, -sin, shift[:, 0], sin, cos, shift[:, 1]]
     return torch.stack(rows, 1).view(-1, 2, 3)
 
 

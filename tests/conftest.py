@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch import nn
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="transferdemo-tests-"))
 
 from transferdemo.backbones import Backbone, BackboneSpec, Found, digest
 from transferdemo.heads import Classifier
@@ -19,12 +23,36 @@ from transferdemo.types import Head
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The second family's weights; and Gradio's queue uses pandas in a way that pandas 3 will not know for ever."""
+    if (SHARED / "weights").is_dir():
+        os.environ["TRANSFERDEMO_WEIGHTS"] = str(SHARED / "weights")
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:gradio.*")
+
+
+def absent(what: str) -> NoReturn:
+    """Skip a test that needs something which is not here; where CI=true nothing may be missing, so there it fails."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs {what}")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of test data beside the project; tests that need it are skipped where it is absent."""
+    """The folder of test data beside the project; tests that need it are skipped where it is absent, and fail in CI."""
     if not (SHARED / "data").is_dir():
-        pytest.skip("needs ../shared")
+        absent("../shared")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """The address of the page, served by this process as `app.py` serves it."""
+    from transferdemo.ui import build, launch_options
+    from transferdemo.ui.shared import Settings
+
+    demo = build(Settings())
+    _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+    yield address
+    demo.close()
 
 
 class ToyNet(nn.Module):

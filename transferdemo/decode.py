@@ -33,6 +33,7 @@ MIN_SIDE, MAX_SIDE = 8, 12_000
 MAX_RATIO = 20
 MAX_PIXELS = 50_000_000
 MAX_SIDE_SHORT = 768  # px, the short side of an Image8
+DRAFT_SIDE_SHORT = 512  # px, what libjpeg's halving while it decodes leaves at least: twice what the networks take
 
 CHILD_MEMORY = 1536 * 2**20  # bytes of address space beyond what the child has at its start
 CHILD_SECONDS = 10  # of processor time, for one picture
@@ -138,16 +139,17 @@ def limit_child() -> None:
     """Take from this process what a decoder does not need: memory, files, core dumps and the parent's environment."""
     for name in set(os.environ) - set(CHILD_ENVIRONMENT):
         del os.environ[name]
-    if sys.platform == "win32":
-        return
-    if (taken := _address_space()) is not None:
-        _limit(resource.RLIMIT_AS, taken + CHILD_MEMORY)
-    _limit(resource.RLIMIT_NOFILE, CHILD_FILES)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit_resources()
 
 
 if sys.platform != "win32":
+
+    def _limit_resources() -> None:
+        if (taken := _address_space()) is not None:
+            _limit(resource.RLIMIT_AS, taken + CHILD_MEMORY)
+        _limit(resource.RLIMIT_NOFILE, CHILD_FILES)
+        _limit(resource.RLIMIT_FSIZE, 0)
+        _limit(resource.RLIMIT_CORE, 0)
 
     def _limit(kind: int, value: int) -> None:
         """Lower a limit for good, where the system allows it."""
@@ -173,10 +175,13 @@ if sys.platform != "win32":
         if hard == resource.RLIM_INFINITY or soft < hard:
             resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
-else:
+else:  # Windows has no such limits: the pool's timeout must do
+
+    def _limit_resources() -> None:
+        """Do nothing."""
 
     def _allow_time() -> None:
-        """Do nothing: Windows has no such limit, the pool's timeout must do."""
+        """Do nothing."""
 
 
 def _read(path: Path) -> bytes:
@@ -246,7 +251,7 @@ def _upright_rgb(image: Image.Image, data: bytes) -> tuple[Image8, tuple[int, in
     size = image.size
     _check_size(*size)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        image.draft(image.mode, (MAX_SIDE_SHORT, MAX_SIDE_SHORT))  # libjpeg halves while it decodes
+        image.draft(image.mode, (DRAFT_SIDE_SHORT, DRAFT_SIDE_SHORT))
     image.load()
     orientation = _orientation(image)
     rgb = _flatten(_shrink(_eight_bit(image, data)))

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Source: TypeAlias = "bytes | Path | tuple[str, bytes | Path]"  # a picture file; with a name, if bytes should have one
 
 SECONDS = 5.0  # a picture may take in its child
-PATIENCE = 30.0  # seconds without any answer, after which a pool is given up
+PATIENCE = 60.0  # seconds without any answer, after which a pool is given up; its children may be slow to start
 PICTURES_A_CHILD = 1000  # then it is replaced, in case a decoder leaks; a new child costs as much as 50 pictures
 MAX_WORKERS = 8
 AHEAD = 64  # fitted pictures that `open_many` has decoded or queued before they are asked for

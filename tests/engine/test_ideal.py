@@ -195,7 +195,7 @@ def test_the_spectrum_of_a_photo_is_that_photo() -> None:
 def test_a_view_without_movement_is_the_picture() -> None:
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(1, 3, 16, 16, generator=generator)
-    still = Views(2, (1.0, 1.0), 0.0, 1e-9, noise=0.0)
+    still = Views(2, (1.0, 1.0), 0.0, 0.0, noise=0.0)
     seen = look(picture, 16, still, generator)
     assert seen.shape == (2, 3, 16, 16) and torch.allclose(seen, picture.expand(2, -1, -1, -1), atol=1e-5)
 
@@ -226,6 +226,10 @@ def test_settings_out_of_range_are_refused(bad: dict[str, object]) -> None:
 def test_bad_settings_come_before_the_first_event(toy: Classifier) -> None:
     with pytest.raises(BadSetting, match="0 to 2"):
         ideal([toy], IdealConfig(classes=(3,)))
+    with pytest.raises(BadSetting, match="stages 0 to 0"):
+        ideal([toy], IdealConfig(channel=(1, 0)))
+    with pytest.raises(BadSetting, match="channels 0 to 2"):
+        ideal([toy], IdealConfig(channel=(0, 3)))
     with pytest.raises(BadSetting, match="two networks"):
         ideal([toy], IdealConfig(classes=RED, method="agreed"))
 

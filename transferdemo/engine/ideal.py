@@ -23,15 +23,16 @@ from ..images import encode_png, to_image8, to_pixels
 from ..types import Image8, Pixels, check_choice, check_number
 from .objective import Objective, Score, channel_objective, class_objective, skip_gradient
 from .parameterise import Canvas, Spectrum, Views, fourier_canvas, look, pixel_canvas, total_variation
+from .stages import stages
 
 Method = Literal["sharp", "agreed", "lesson"]
 METHODS: tuple[str, ...] = get_args(Method)
 MAX_STEPS, MAX_TV, SIZES = 1000, 5000.0, (128, 384)
 EVENT_SECONDS = 0.1  # a picture is shown at most this often
-ROBUST_VIEWS = Views(
-    count=32, zoom=(1.0, 1.25), turn=0.0, shift=0.125, noise=0.0, outside="mirror"
-)  # crops to 80 %, shifts by 1/16 side
-PLAIN = Views(1, (1.0, 1.0), 0.0, 0.0, noise=0.0)  # the picture itself
+# Crops down to 80 % of the side, shifts by up to a sixteenth of it.
+ROBUST_VIEWS = Views(count=32, zoom=(1.0, 1.25), turn=0.0, shift=0.125, noise=0.0, outside="mirror")
+# One look a step, moved by up to a ninth of the side: without that, other networks do not see what was painted.
+STEADY = Views(1, (0.8, 1.2), 5.0, 0.214, noise=0.0, outside="mirror")
 BAND = 0.05  # the lesson's start: grey 0.5 and this much to either side
 
 
@@ -47,9 +48,7 @@ class Recipe:
     share: float = 1.0  # of the gradient that residual branches pass on, see `skip_gradient`
     cool: float = 1.0  # the last step's learning rate, as a share of the first one's
     smooth_first: float = 1.0  # the first step's TV weight, in multiples of the last one's
-    view_share: float = (
-        1.0  # size of the views as a share of the network's input: smaller is quicker, and shapes larger
-    )
+    view_share: float = 1.0  # of the network's input size: in smaller views shapes are larger, and a step is quicker
 
     def view_size(self, size: int) -> int:
         """Pixels a side of the views for a network whose input is `size`: a multiple of 32 where they are smaller."""
@@ -58,8 +57,8 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "sharp": Recipe(120, 30.0, 0.05, Views(), Spectrum(), share=0.6, view_share=0.857),
-    "agreed": Recipe(128, 30.0, 0.05, Views(2), Spectrum(), share=0.6, view_share=0.857),
-    "lesson": Recipe(160, 300.0, 2.0, PLAIN, None, share=0.6, cool=0.05, smooth_first=13.0),
+    "agreed": Recipe(120, 30.0, 0.05, Views(2), Spectrum(), share=0.6, view_share=0.857),
+    "lesson": Recipe(160, 300.0, 3.0, STEADY, None, share=0.6, cool=0.05, smooth_first=10.0),
 }
 
 
@@ -75,7 +74,7 @@ class IdealConfig:
     size: int = 224  # pixels a side
     seed: int = 0
     start: Image8 | None = None  # the picture to begin with, any size; None: at random
-    channel: tuple[int, int] | None = None  # (index of timm's forward_intermediates, channel) in place of classes
+    channel: tuple[int, int] | None = None  # (index of one of the network's `stages`, channel) in place of classes
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
@@ -108,7 +107,7 @@ class IdealStep:
     step: int
     total: int
     image8: Image8
-    probability: float | None  # of the classes, mean over the step's views; None for a channel
+    probability: float | None  # of the classes, mean over the step's views, least sure network; None for a channel
     loss: float  # what descent lowers, without the TV term
     tv: float  # `total_variation` of the picture, not weighted
     steps_per_second: float
@@ -155,10 +154,20 @@ def _check(classifiers: Sequence[Classifier], config: IdealConfig) -> None:
         raise BadSetting("To agree takes two networks: choose a second one that is here, or the method “sharp”.")
     if config.method == "agreed" and len({c.classes for c in classifiers}) > 1:
         raise BadSetting("Networks can only agree on the same classes: choose heads with the same names.")
+    if config.channel is not None:
+        _check_channel(classifiers[0], *config.channel)
     for classifier in classifiers:
         if any(index >= len(classifier.classes) for index in config.classes):
             last = len(classifier.classes) - 1
             raise BadSetting(f"This head's classes have the indices 0 to {last}, got {max(config.classes)}.")
+
+
+def _check_channel(classifier: Classifier, layer: int, channel: int) -> None:
+    places = stages(classifier)
+    if layer >= len(places):
+        raise BadSetting(f"This network has the stages 0 to {len(places) - 1}, got {layer}.")
+    if channel >= places[layer].shape[0]:
+        raise BadSetting(f"This stage has the channels 0 to {places[layer].shape[0] - 1}, got {channel}.")
 
 
 def _objectives(classifiers: Sequence[Classifier], config: IdealConfig) -> list[Objective]:

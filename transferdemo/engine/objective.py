@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..heads import Classifier
 from ..types import Pixels
+from .stages import FEATURES, stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,16 @@ def class_objective(classifier: Classifier, classes: Sequence[int]) -> Objective
 
 
 def channel_objective(classifier: Classifier, layer: int, channel: int) -> Objective:
-    """Raise the mean of one channel of one of the maps that timm's `forward_intermediates` gives."""
-    backbone = classifier.backbone
+    """Raise the mean of one channel of the maps of one of the network's `stages`."""
+    backbone, place = classifier.backbone, stages(classifier)[layer]
 
     def score(pixels: Pixels) -> Score:
-        _, maps = backbone.net.forward_intermediates(backbone.normalise(pixels), indices=[layer], stop_early=True)
-        return Score(-maps[0][:, channel].mean(), None)
+        inputs = backbone.normalise(pixels)
+        if place.name == FEATURES:
+            maps = backbone.net.forward_features(inputs)
+        else:
+            _, (maps,) = backbone.net.forward_intermediates(inputs, indices=[layer], stop_early=True)
+        return Score(-maps[:, channel].mean(), None)
 
     return Objective(classifier, classifier.spec.size, score)
 

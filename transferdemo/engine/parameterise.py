@@ -96,16 +96,9 @@ class Views:
     noise: float = 0.05  # standard deviation, in units of the [0, 1] range
     outside: Outside = "grey"  # a mirrored edge invites half a thing at the edge, grey wants it whole
 
-    @property
-    def plain(self) -> bool:
-        """Whether every view is the picture itself."""
-        return self.zoom == (1.0, 1.0) and self.turn == self.shift == 0.0
-
 
 def look(picture: Pixels, size: int, views: Views, generator: torch.Generator) -> Pixels:
     """(1, 3, S, S) -> (views, 3, size, size): moved, scaled and turned at random, in one resampling."""
-    if views.plain and picture.shape[-1] == size:
-        return picture
     theta = _random_affine(views, generator)
     grid = F.affine_grid(theta, [views.count, 3, size, size], align_corners=False)
     middle, padding = (0.5, "zeros") if views.outside == "grey" else (0.0, "reflection")

@@ -29,12 +29,12 @@ class Recipe:
 
 
 OPTIMIZERS: dict[str, Recipe] = {
-    "sgd": Recipe(SGD, 1e-2),
-    "momentum": Recipe(partial(SGD, momentum=0.9), 1e-3),
+    "sgd": Recipe(SGD, 1e-1),
+    "momentum": Recipe(partial(SGD, momentum=0.9), 1e-2),
     "adagrad": Recipe(Adagrad, 1e-2),
     "rmsprop": Recipe(RMSprop, 1e-3),
-    "adam": Recipe(Adam, 1e-3),
-    "adamw": Recipe(AdamW, 1e-3),
+    "adam": Recipe(Adam, 3e-3),
+    "adamw": Recipe(AdamW, 3e-3),
 }
 
 # The share of the learning rate after `done`, in [0, 1], of the run. Cosine: arXiv:1608.03983 without restarts.

@@ -1,0 +1,198 @@
+"""Train a head on a folder or zip with one sub-folder for each class, measure it, and save it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import emit, view_arguments, with_bar
+
+if TYPE_CHECKING:
+    from ..backbones import Backbone
+    from ..engine.evaluate import Accuracy, Report
+    from ..engine.features import CollectDone, Embedded
+    from ..engine.recipe import TrainConfig
+    from ..engine.train import TrainDone, TrainStep
+    from ..types import Head
+
+HELP = "train a head on your own folder of photos"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """FOLDER_OR_ZIP --out HEAD [--backbone] [--test] [--folds] [--epochs] [--lr] [--seed] [--fit] [--device] [--json]."""
+    parser.add_argument("set", type=Path, metavar="FOLDER_OR_ZIP", help="one sub-folder of photos for each class")
+    parser.add_argument("--out", type=Path, required=True, metavar="HEAD.safetensors", help="the file to write")
+    view_arguments(parser, head=False)
+    parser.add_argument("--test", type=Path, metavar="FOLDER", help="measure on this folder or zip too")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="K",
+        help="measure by K folds as well, and then train the head on all photos (default: keep a fifth of them out)",
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="times through the photos (default 20)")
+    parser.add_argument("--lr", type=float, metavar="RATE", help="learning rate (default: the optimiser's own)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and of chance (default 0)")
+    parser.add_argument("--fit", default="auto", metavar="HOW", help="auto, crop the middle, or pad the whole picture")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Raises BadFolder, BadFile, BadSetting, MissingWeights; nothing is written then."""
+    from ..backbones import DEFAULT, load_backbone
+    from ..device import choose
+    from ..engine.evaluate import with_facts
+    from ..heads import save_head
+
+    config = _config(args)
+    _check_out(args.out)
+    backbone = load_backbone(args.backbone or DEFAULT, choose(args.device))
+    own = _collected(args.set, backbone, args)
+    test = _collected(args.test, backbone, args) if args.test else None
+    began = time.monotonic()
+    head = _trained(own.embedded, config, args)
+    report = _reported(own.embedded, head, config, test.embedded if test else None, args)
+    if args.folds:
+        head = _on_all(own.embedded, config)
+        report = _tested_again(report, head, test)
+    head = with_facts(head, own.embedded, report, on_all=bool(args.folds))
+    save_head(head, args.out)
+    collected = [own, *([test] if test else [])]
+    seconds = {
+        "decode": sum(x.decode for x in collected),
+        "embed": sum(x.embed for x in collected),
+        "train": time.monotonic() - began,
+    }
+    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out)
+
+
+def _config(args: argparse.Namespace) -> TrainConfig:
+    from ..engine.recipe import TrainConfig
+    from ..types import check_choice, check_number
+
+    check_choice("--fit", args.fit, ("auto", "crop", "pad"))
+    if args.folds:
+        check_number("--folds", args.folds, 2, 100, whole=True)
+    given = {"epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed}
+    return TrainConfig.from_settings({key: value for key, value in given.items() if value is not None})
+
+
+def _check_out(out: Path) -> None:
+    """Better now than after the training."""
+    from ..errors import BadFile
+
+    if out.suffix != ".safetensors":
+        raise BadFile(f"A head is a .safetensors file; name it {out.with_suffix('.safetensors').name}, for example.")
+    if not out.absolute().parent.is_dir():
+        raise BadFile(f"There is no folder {out.parent} to write the head to; make it, or choose another.")
+
+
+def _collected(path: Path, backbone: Backbone, args: argparse.Namespace) -> CollectDone:
+    from ..data.archive import read_set
+    from ..data.records import LOCAL
+    from ..engine.features import CollectDone, collect
+    from ..errors import BadFolder
+
+    for event in with_bar(collect(read_set(path, LOCAL), backbone, args.fit, LOCAL), "looking", quiet=args.json):
+        if isinstance(event, CollectDone):
+            return event
+        if args.json:
+            emit({"event": "collect", "step": event.step, "total": event.total, "embedded": event.embedded})
+    raise BadFolder(f"Nothing came of {path.name}; choose another folder.")
+
+
+def _trained(embedded: Embedded, config: TrainConfig, args: argparse.Namespace) -> Head:
+    from ..engine.train import TrainDone, train
+
+    for event in with_bar(train(embedded, config), "training", quiet=args.json):
+        if args.json:
+            emit(_record(event))
+        elif isinstance(event, TrainDone) and event.note:
+            print(event.note)
+    return event.head
+
+
+def _record(event: TrainStep | TrainDone) -> dict[str, object]:
+    from ..engine.train import TrainDone
+
+    place: dict[str, object] = {"step": event.step, "total": event.total}
+    if isinstance(event, TrainDone):
+        return {"event": "trained", **place, "note": event.note}
+    names = ("train_loss", "train_accuracy", "held_out_loss", "held_out_accuracy")
+    numbers = {name: getattr(event, name) for name in names}
+    return {"event": "train", **place} | {key: x if math.isfinite(x) else None for key, x in numbers.items()}
+
+
+def _reported(
+    embedded: Embedded, head: Head, config: TrainConfig, test: Embedded | None, args: argparse.Namespace
+) -> Report:
+    from ..engine.evaluate import ReportDone, full_report
+
+    for event in with_bar(full_report(embedded, head, config, test, args.folds), "measuring", quiet=args.json):
+        if isinstance(event, ReportDone):
+            report = event.report
+        elif args.json:
+            emit({"event": "folds", "step": event.step, "total": event.total})
+    return report
+
+
+def _on_all(embedded: Embedded, config: TrainConfig) -> Head:
+    from ..engine.evaluate import train_on_all
+    from ..types import Head
+
+    return next(event for event in train_on_all(embedded, config) if isinstance(event, Head))
+
+
+def _tested_again(report: Report, head: Head, test: CollectDone | None) -> Report:
+    from dataclasses import replace
+
+    from ..engine.evaluate import test_accuracy
+
+    return replace(report, test=test_accuracy(head, test.embedded)) if test else report
+
+
+def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path) -> None:
+    emit(
+        {
+            "event": "done",
+            "accuracy": report.held_out.share,
+            "interval": list(report.held_out.interval),
+            "held_out": report.held_out.count,
+            "test_accuracy": _share(report.test),
+            "fold_accuracy": _share(report.folds),
+            "fold_accuracy_random": _share(report.folds_random),
+            "classes": list(head.classes),
+            "quarantined": len(embedded.folder.aside),
+            "skipped": embedded.folder.skipped,
+            "seconds": {key: round(value, 3) for key, value in seconds.items()},
+            "head": str(out),
+        }
+    )
+
+
+def _share(accuracy: Accuracy | None) -> float | None:
+    return accuracy.share if accuracy else None
+
+
+def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path) -> None:
+    folder = embedded.folder
+    print(f"{len(folder.used)} photos of {len(head.classes)} classes; {len(folder.aside)} set aside.")
+    for photo in folder.aside[:5]:
+        print(f"  {photo.name}: {photo.aside}")
+    _line("held out", report.held_out)
+    _line("test", report.test)
+    _line(f"{report.fold_count} folds", report.folds)
+    _line("folds at random", report.folds_random)
+    if report.leaky:
+        print("The photos of a class are too alike to be kept apart: the held-out accuracy flatters.")
+    print(f"Saved as {out}. " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()) + ".")
+
+
+def _line(name: str, accuracy: Accuracy | None) -> None:
+    if accuracy:
+        low, high = accuracy.interval
+        print(f"  {name:<16} {accuracy.share:6.1%}  ({low:.1%} to {high:.1%}, {accuracy.count} photos)")

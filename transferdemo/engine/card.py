@@ -1,0 +1,173 @@
+"""A model card in plain words, and the proof that a saved head says the same in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..backbones import resolve
+from ..errors import BadFile
+from ..heads import Classifier, load_classifier, read_head
+from ..images import to_pixels
+from ..types import Head, Image8, View
+from .evaluate import Accuracy, Report
+
+CHECK_SECONDS = 300.0  # a fresh process may take: on a busy machine, importing is most of it
+TOLERANCE = 1e-3  # of a probability
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """The other process is at work."""
+
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class CheckDone:
+    """It said the same; `difference` is the largest one between two probabilities."""
+
+    step: int
+    total: int
+    difference: float
+
+
+def card(head: Head, report: Report) -> str:
+    """The model card of a head as Markdown, in a person's words (arXiv:1810.03993). Class names are escaped."""
+    names = ", ".join(_escaped(name) for name in head.classes)
+    network = resolve(head.backbone).title
+    rows = (
+        f"| {_escaped(name)} | {accuracy.count} | {_percent(accuracy)} |"
+        for name, accuracy in zip(report.classes, report.per_class, strict=True)
+    )
+    return "\n".join(
+        [
+            f"# A head that tells apart {len(head.classes)} classes",
+            "",
+            f"It answers with one of: {names}. To anything else it gives one of these names too.",
+            "",
+            f"It is a linear layer on the features of {network} (`{head.backbone}`, weights `{head.digest[:12]}`), which "
+            "itself was not changed. It works with that network and these weights only.",
+            "",
+            "## How good it is",
+            "",
+            *_sentences(report),
+            "",
+            "| class | photos that judged | right |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            "## How it was trained",
+            "",
+            *(f"- {key.replace('_', ' ')}: {value}" for key, value in _settings(head).items()),
+            "",
+            "## What to keep in mind",
+            "",
+            "- It was measured on photos like those that it learned from. In other light, with other cameras, expect less.",
+            "- A high probability is not a promise: it compares the classes above with each other, and with nothing else.",
+            "- Near duplicates among the photos were kept on one side of the measurement.",
+            "",
+        ]
+    )
+
+
+def _sentences(report: Report) -> list[str]:
+    lines = [f"Of {report.held_out.count} photos that it had not seen, {_percent(report.held_out)} were right."]
+    if report.leaky:
+        lines.append("The photos of a class are so alike that these are not independent: the figure flatters.")
+    if report.test:
+        lines.append(f"Of {report.test.count} test photos, {_percent(report.test)} were right.")
+    if report.folds and report.folds_random:
+        lines.append(
+            f"By {report.fold_count} folds, {_percent(report.folds)}; with near duplicates on both sides it would have seemed "
+            f"to be {report.folds_random.share:.1%}."
+        )
+    return lines
+
+
+def _percent(accuracy: Accuracy) -> str:
+    low, high = accuracy.interval
+    return f"{accuracy.share:.1%} (95 % interval {low:.1%} to {high:.1%})" if accuracy.count else "not judged"
+
+
+def _settings(head: Head) -> dict[str, object]:
+    settings = head.facts.get("settings", {})
+    return settings if isinstance(settings, dict) else {}
+
+
+def _escaped(name: str) -> str:
+    plain = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    return "".join("\\" + character if character in "\\`*_{}[]()#+!|~" else character for character in plain)
+
+
+def probabilities(classifier: Classifier, images: Sequence[Image8]) -> torch.Tensor:
+    """(N, C) on the CPU for N pictures that are fitted already, in float32."""
+    with torch.no_grad():
+        logits: torch.Tensor = classifier(to_pixels(images).to(classifier.device))
+        return logits.softmax(1).cpu()
+
+
+def verify_head(
+    path: Path, images: Sequence[Image8], expected: torch.Tensor
+) -> Generator[CheckStep | CheckDone, None, None]:
+    """Open a saved head in a fresh process and compare its probabilities (N, C) for N fitted pictures with `expected`.
+
+    Closing the generator ends the process. Raises BadFile when it fails, takes too long or says something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder, "pictures.npy")
+        np.save(pictures, np.stack(images), allow_pickle=False)
+        command = [sys.executable, "-m", "transferdemo.engine.card", str(path.absolute()), str(pictures)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+        try:
+            yield from _waiting(child)
+            yield CheckDone(1, 1, _difference(child, expected))
+        finally:
+            child.kill()
+            child.communicate()
+
+
+def _waiting(child: subprocess.Popen[str]) -> Generator[CheckStep, None, None]:
+    """Until the child has ended; what it prints fits into a pipe's buffer."""
+    end = time.monotonic() + CHECK_SECONDS
+    while child.poll() is None:
+        if time.monotonic() > end:
+            raise BadFile(
+                "Opening the saved head in a fresh process took too long; try again when the computer is less busy."
+            )
+        yield CheckStep(0, 1)
+        time.sleep(0.1)
+
+
+def _difference(child: subprocess.Popen[str], expected: torch.Tensor) -> float:
+    output, _ = child.communicate()
+    if child.returncode:
+        raise BadFile("The saved head could not be opened in a fresh process; train it again and save it once more.")
+    difference = float((torch.tensor(json.loads(output)) - expected.cpu()).abs().max())
+    if not difference <= TOLERANCE:
+        raise BadFile(f"The saved head answers differently in a fresh process (by {difference:.3f}); save it again.")
+    return difference
+
+
+def main(path: str, pictures: str) -> None:
+    """The fresh process: write the probabilities as JSON to standard output."""
+    head = read_head(Path(path))
+    classifier = load_classifier(View(head.backbone, head, head.fit), torch.device("cpu"))
+    sys.stdout.write(json.dumps(probabilities(classifier, list(np.load(pictures, allow_pickle=False))).tolist()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

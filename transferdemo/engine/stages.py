@@ -97,15 +97,15 @@ def run(classifier: Classifier, pixels: Pixels, layer: int) -> Pass:
 
 def as_maps(values: Tensor, stage: Stage) -> Tensor:
     """Tokens (N, P + h * w, C) without their P prefix tokens, or (N, h, w, C), as (N, C, h, w); maps stay as they are."""
-    channels, height, width = stage.shape
+    _, height, width = stage.shape
     if values.ndim == 3:
         patches = values[:, values.shape[1] - height * width :]
-        return patches.transpose(1, 2).unflatten(2, (height, width))
+        return patches.transpose(1, 2).reshape(len(values), -1, height, width)
     return values if values.shape[1:] == stage.shape else values.permute(0, 3, 1, 2)
 
 
 def maps_at(classifier: Classifier, pixels: Pixels, layer: int) -> Tensor:
-    """The maps of one stage alone, (N, C, h, w), without a gradient; nothing after that stage is computed where timm can stop."""
+    """The maps of one stage alone, (N, C, h, w), without a gradient; timm stops there where it can."""
     net, place = classifier.backbone.net, stages(classifier)[layer]
     with torch.no_grad():
         inputs = classifier.backbone.normalise(pixels)
@@ -169,15 +169,15 @@ def _probe(backbone: Backbone) -> Layout:
     return Layout(tuple(places), tokens=not _is_maps(final, maps[-1]))
 
 
-def _parameters(net: nn.Module, names: list[str]) -> list[int]:
+def _parameters(net: Any, names: list[str]) -> list[int]:
     """How many parameters stand between each named module's end and the one before; "features" ends at the last layer."""
     modules = [(name, sum(p.numel() for p in m.parameters(recurse=False))) for name, m in net.named_modules()]
-    last = net.get_classifier() if hasattr(net, "get_classifier") else None
-    ends = {m: i for i, (_, m) in enumerate(net.named_modules())}
+    ends = {module: i for i, module in enumerate(net.modules())}
+    head = net.get_classifier()
     counts, start = [], 0
     for name in names:
         inside = [i for i, (module, _) in enumerate(modules) if f"{module}.".startswith(f"{name}.")]
-        end = ends.get(last, len(modules)) if name == FEATURES else max(inside, default=start - 1) + 1
+        end = ends.get(head, len(modules)) if name == FEATURES else max(inside, default=start - 1) + 1
         counts.append(sum(count for _, count in modules[start:end]))
         start = max(start, end)
     return counts

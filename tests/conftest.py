@@ -24,10 +24,15 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The second family's weights; and Gradio's queue uses pandas in a way that pandas 3 will not know for ever."""
+    """The second family's weights; and what Gradio's queue and its threads' event loops leave behind is no fault of ours."""
     if (SHARED / "weights").is_dir():
         os.environ["TRANSFERDEMO_WEIGHTS"] = str(SHARED / "weights")
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:gradio.*")
+    for known in (
+        "ignore::DeprecationWarning:gradio.*",
+        "ignore:unclosed event loop",
+        "ignore:unclosed <socket.*family=1,",
+    ):
+        config.addinivalue_line("filterwarnings", known)
 
 
 def absent(what: str) -> NoReturn:

@@ -31,7 +31,14 @@ class Look:
 class Goal:
     """For each of N pictures the classes that count: any of `targets`, or without them anything but the class it has."""
 
-    def __init__(self, original: Tensor, classes: int, targets: Sequence[int] | None, confidence: float) -> None:
+    def __init__(
+        self,
+        original: Tensor,
+        classes: int,
+        targets: Sequence[int] | None,
+        confidence: float = 0.0,
+        sharpness: float = 1.0,
+    ) -> None:
         self.original = original[:, None]  # (N, 1) class of the clean picture
         self.wanted = torch.zeros(len(original), classes, dtype=torch.bool, device=original.device)
         if targets is None:
@@ -39,9 +46,19 @@ class Goal:
         else:
             self.wanted[:, list(targets)] = True
         self.odds = math.log(confidence / (1 - confidence)) if confidence > 0 else None
+        self.sharpness = sharpness
 
     def gain(self, logits: Logits) -> Tensor:
-        """The log odds (N,) of the wanted classes: what a search climbs. Its gradient points where cross-entropy's does."""
+        """What a search climbs, (N,): the soft lead of the wanted classes, in logits.
+
+        With `sharpness` 1 it is their log odds, and its gradient points where cross-entropy's does; above, classes that
+        are far from the border count less, as only the best one stands in the way.
+        """
+        wanted, rest = self._sides(logits * self.sharpness)
+        return (wanted.logsumexp(1) - rest.logsumexp(1)) / self.sharpness
+
+    def log_odds(self, logits: Logits) -> Tensor:
+        """log(p / (1 - p)) of the wanted classes together, (N,)."""
         wanted, rest = self._sides(logits)
         return wanted.logsumexp(1) - rest.logsumexp(1)
 
@@ -49,7 +66,7 @@ class Goal:
         """Logits (N,) by which the goal is exceeded: the best class is a wanted one by `MARGIN`, and sure enough."""
         wanted, rest = self._sides(logits)
         lead = wanted.amax(1) - rest.amax(1) - MARGIN
-        return lead if self.odds is None else lead.minimum(self.gain(logits) - self.odds)
+        return lead if self.odds is None else lead.minimum(self.log_odds(logits) - self.odds)
 
     def _sides(self, logits: Logits) -> tuple[Tensor, Tensor]:
         return logits.masked_fill(~self.wanted, -torch.inf), logits.masked_fill(self.wanted, -torch.inf)
@@ -73,7 +90,7 @@ def glance(network: nn.Module, goal: Goal, clean: Levels, change: Levels) -> Loo
 
 def _seen(goal: Goal, change: Levels, logits: Logits, gradient: Tensor) -> Look:
     original = logits.softmax(1).gather(1, goal.original)[:, 0]
-    return Look(change, gradient, goal.slack(logits), goal.gain(logits).sigmoid(), original)
+    return Look(change, gradient, goal.slack(logits), goal.log_odds(logits).sigmoid(), original)
 
 
 def smooth(gradient: Tensor, weight: float) -> Tensor:

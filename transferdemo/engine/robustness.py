@@ -87,7 +87,7 @@ def _attacked(
     """Which photos fall at the epsilon that `event` stands at; it is yielded after each gradient."""
     epsilon = event.curve.epsilons[len(event.curve.right)]
     clean = to_levels(images, classifier.device)
-    goal = Goal(torch.tensor(labels, device=classifier.device), len(classifier.classes), None, confidence=0)
+    goal = Goal(torch.tensor(labels, device=classifier.device), len(classifier.classes), None)
     method, change = Cube(clean, epsilon, STEPS), torch.zeros_like(clean)
     fallen = torch.zeros(len(images), dtype=torch.bool, device=classifier.device)
     for _ in range(STEPS if epsilon else 0):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .types import Fit, Image8, InputSpec, check_choice
+from .types import FITS, Fit, Image8, InputSpec, check_choice
 
 Map = NDArray[np.float32]  # (h, w)
 
@@ -65,7 +65,7 @@ def to_photo(values: Map, size: tuple[int, int], spec: InputSpec, fit: Fit) -> M
 
 def _geometry(height: int, width: int, spec: InputSpec, fit: Fit) -> tuple[float, float, float, float]:
     """Photo to network: x -> scale_x * x + left, y -> scale_y * y + top, in px from the left upper corner."""
-    check_choice("fit", fit, ("auto", "crop", "pad", "exact"))
+    check_choice("fit", fit, FITS)
     if width == height == spec.size and fit in ("auto", "exact"):
         return 1.0, 1.0, 0.0, 0.0
     if fit == "pad":
@@ -130,6 +130,7 @@ def filters(weights: NDArray[np.float32], zoom: int = 6, columns: int = 16) -> I
     small = (127.5 + 127.5 * weights / np.maximum(tallest, 1e-12)).round().astype(np.uint8)
     tiles = [picture.repeat(zoom, 0).repeat(zoom, 1) for picture in small]
     height, width = tiles[0].shape[:2]
+    columns = min(columns, len(tiles))
     lines = -(-len(tiles) // columns)
     canvas = np.full((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
     for i, picture in enumerate(tiles):

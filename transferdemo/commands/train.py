@@ -150,9 +150,9 @@ def _on_all(embedded: Embedded, config: TrainConfig) -> Head:
 def _tested_again(report: Report, head: Head, test: CollectDone | None) -> Report:
     from dataclasses import replace
 
-    from ..engine.evaluate import test_accuracy
+    from ..engine.evaluate import accuracy_on
 
-    return replace(report, test=test_accuracy(head, test.embedded)) if test else report
+    return replace(report, test=accuracy_on(head, test.embedded)) if test else report
 
 
 def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path) -> None:

@@ -134,11 +134,11 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
         _cells(truth, answers, ids),
         _wrong(head, (logits / head.temperature).softmax(1), truth, ids),
         parts.leaky,
-        _of(tested) if tested is not None else test_accuracy(head, test) if test else None,
+        _of(tested) if tested is not None else accuracy_on(head, test) if test else None,
     )
 
 
-def test_accuracy(head: Head, test: Embedded) -> Accuracy:
+def accuracy_on(head: Head, test: Embedded) -> Accuracy:
     """A head on another set; classes are matched by name, letter case aside. Raises BadFolder when none match.
 
     Photos of classes that the head does not know do not count.

@@ -8,11 +8,10 @@ import gradio as gr
 
 from ..backbones import DEFAULT
 from ..types import View
-from . import bar, bridge, classify_tab, photo, texts
-from .shared import Settings, Shared
+from . import bar, bridge, classify_tab, fool_tab, ideal_tab, photo, teach_tab, texts
+from .shared import KEEP, Settings, Shared
 from .theme import CSS, theme
 
-KEEP = 3600  # seconds that a visitor's things are kept
 HEAD = """<script>
 addEventListener("load", () => { const q = new URLSearchParams(location.search); let n = 0;
   const press = id => { const e = document.getElementById(id); if (e) e.click(); return !!e; };
@@ -29,6 +28,7 @@ def build(settings: Settings) -> gr.Blocks:
         view = gr.State(View(DEFAULT, device=settings.device), time_to_live=KEEP)
         heads = gr.State({}, time_to_live=KEEP)
         seen = gr.State(None, time_to_live=KEEP)
+        stamp = gr.State(0)
         with gr.Row(elem_id="top"):
             gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
             menus = bar.menus()
@@ -37,14 +37,29 @@ def build(settings: Settings) -> gr.Blocks:
             with gr.Column(scale=2, min_width=260, elem_id="photo"):
                 picture = photo.box(settings)
             with gr.Column(scale=5, min_width=320), gr.Tabs(elem_id="tabs") as tabs:
-                chosen = _chosen(menus, view, heads, tabs)
+                changed = stamp.change(_nothing, None, None, api_visibility="private", **bridge.LIGHT)
+                chosen = (*_chosen(menus, view, heads, tabs), changed)
                 given = picture.change(_same, picture, seen, api_visibility="private", **bridge.LIGHT)
-                shared = Shared(settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, given)
+                shared = Shared(
+                    settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, stamp, given
+                )
                 with gr.Tab(texts.CLASSIFY, id="classify"):
                     classify_tab.build(shared)
+                with gr.Tab(texts.TEACH, id="teach"):
+                    teach_tab.build(shared)
+                with gr.Tab(texts.IDEAL, id="ideal"):
+                    ideal_tab.build(shared)
+                with gr.Tab(texts.FOOL, id="fool"):
+                    fool_tab.build(shared)
         classify_tab.api(shared)
+        ideal_tab.api(shared)
+        fool_tab.api(shared)
     blocks: gr.Blocks = demo.queue(api_open=False, max_size=200)
     return blocks
+
+
+def _nothing() -> None:
+    """Only its end counts."""
 
 
 def _same(photo: Any) -> Any:

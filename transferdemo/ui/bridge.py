@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
@@ -71,7 +71,7 @@ line = Line()
 
 
 def in_turn(
-    events: Callable[[], Generator[T, None, None]],
+    events: Callable[[], Iterator[T]],
     waiting: Callable[[str], Any],
     visitor: str,
     seconds: float = JOB_SECONDS,
@@ -84,8 +84,12 @@ def in_turn(
         while (others := ahead()) > 0:
             yield waiting(texts.waiting(others))
             time.sleep(0.25)
-        with closing(events()) as stream:
+        stream = events()
+        try:
             yield from paced(limited(stream, seconds))
+        finally:
+            if isinstance(stream, Generator):
+                stream.close()
 
 
 def limited(events: Iterable[T], seconds: float) -> Iterator[T]:

@@ -9,6 +9,8 @@ import gradio as gr
 
 from ..types import Head
 
+KEEP = 3600  # seconds that a visitor's things are kept
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -37,6 +39,7 @@ class Shared:
     head_menu: gr.Dropdown
     network_menu: gr.Dropdown
     chosen: tuple[Any, ...]  # events after which the view is another
+    stamp: gr.State  # a number that a tab raises after it has changed the view itself
     given: Any  # the event after which `photo` is another
 
 

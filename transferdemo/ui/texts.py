@@ -63,3 +63,352 @@ CSV = "Download the table (CSV)"
 def lost(share: float) -> str:
     """What the crop leaves out."""
     return f"The crop leaves out {100 * share:.0f} % of your picture."
+
+
+# Teach
+TEACH = "Teach"
+STEP_PHOTOS, STEP_TRAIN, STEP_REPORT, STEP_HOME = "Photos", "Train", "How good?", "Take it home"
+TEACH_LEAD = "Show the network two things. Seconds later it tells them apart."
+OR_FOLDER = "Or a folder"
+BY_PATH, USE_IT = "Or a folder of this computer, by its path", "Use it"
+ONLY_LOCAL = "A folder can be named by its path only where the program was started with --local."
+NO_PATH = "Type the path of a folder with one sub-folder for each class."
+READY = "Ready sets"
+READY_NOTE = (
+    "The first two come as features that the default network computed; their photos are not ours to give. "
+    "Digits are unlike ImageNet's pictures: expect less."
+)
+READY_SETS = {"cats_dogs": "Cats or dogs", "pets37": "37 breeds"}
+DIGITS, OXFORD = "Hand-written digits", "Oxford-IIIT Pet, all photos (internet, 800 MB)"
+LOOKING = "Looking at the photos …"
+NOT_ALL = "There was not time enough to look at all photos; use fewer of them, or start the program with --local."
+NO_SET = "Give photos first, or choose a ready set."
+ASIDE = "Set aside"
+TAKE_BACK, RESTORE, CHOOSE_BACK = "Take these back", "Take back", "Choose the photos to take back."
+CLASSES, WHICH, NEW_NAME, RENAME, LEAVE = "Classes", "Class", "New name", "Rename", "Leave out, or take in"
+INFERRED = "The classes were read from the file names: are they right?"
+NO_PICTURES = "This set has features only, so no photos can be shown."
+READY_OTHER = "This ready set was computed by the default network; choose that above, or give photos."
+TRAIN, MORE = "Train", "More settings"
+TRAIN_EMPTY = "Press Train and watch the loss fall. The network stays frozen; only the head learns."
+TO_REPORT, TO_HOME = "How good is it? →", "Take it home →"
+LOSS, ACCURACY = "Loss", "Accuracy"
+YOUR_PHOTO_NOW = "Your photo, as the head sees it now"
+REPORT_EMPTY = "Train first: then this says how good the head is, and on which photos it fails."
+HOME_EMPTY = "Train first: then the head can be downloaded, and the whole project saved."
+
+
+# Fool
+FOOL = "Fool"
+FOOL_LEAD = "Change your photo so little that nobody sees it, and the network says something else."
+FOOL_EMPTY = "Press the button: the photo stays what it is, the answer does not. An example is taken if you gave none."
+FOOL_TARGET, FOOL_TARGET_INFO = "It should say", "Type to search. Any class that the head knows."
+FOOL_ANYTHING = "anything else"
+FOOL_RUN = "Fool it"
+FOOL_METHOD = "Method"
+FOOL_METHODS = {
+    "smallest": "smallest change",
+    "pgd-linf": "PGD, every value a little (L-infinity)",
+    "pgd-l2": "PGD, the whole change limited (L2)",
+    "fgsm": "FGSM, one single step",
+    "lesson": "as the lesson does it",
+}
+FOOL_STEPS, FOOL_TV, FOOL_CONFIDENCE = "Steps", "Smoothness (total variation)", "How sure it should be"
+FOOL_STEPS_INFO = {
+    "smallest": "More steps find a smaller change; it stops by itself when nothing shrinks any more.",
+    "pgd-linf": "More steps make the network surer of the target; no value moves further.",
+    "pgd-l2": "More steps make the network surer of the target; the change gets no larger.",
+    "fgsm": "This method takes one step, whatever stands here.",
+    "lesson": "Every step adds to the change; nothing stops it from growing.",
+}
+FOOL_TV_INFO = {
+    "smallest": "0: fine grain, the smallest change. Higher: soft patches, and a larger change.",
+    "pgd-linf": "0: fine grain. Higher: soft patches; every value still moves by the strength.",
+    "pgd-l2": "0: fine grain. Higher: soft patches, and a network that is less sure.",
+    "fgsm": "0: fine grain. Higher: soft patches; the one step finds less.",
+    "lesson": "0: fine grain. Higher: soft patches.",
+}
+FOOL_CONFIDENCE_INFO = {
+    "smallest": "0: the target just comes first. Higher: a surer answer, and a larger change.",
+    "pgd-linf": "0: as sure as the steps allow. Higher: it stops as soon as the target has this probability.",
+    "pgd-l2": "0: as sure as the steps allow. Higher: it stops as soon as the target has this probability.",
+    "fgsm": "One step is what it is: here this changes nothing.",
+    "lesson": "0: all steps are taken. Higher: it stops as soon as the target has this probability.",
+}
+FOOL_EPSILON = {
+    "pgd-linf": (
+        "Strength (epsilon, grey levels of 255)",
+        "No value moves further than this. From about 8 on you see it.",
+    ),
+    "fgsm": (
+        "Strength (epsilon, grey levels of 255)",
+        "Every value moves by exactly this. From about 8 on you see it.",
+    ),
+    "pgd-l2": ("Strength (epsilon, length of the whole change)", "1 is what nobody sees; from about 10 on you see it."),
+}
+FOOL_SLIDER, FOOL_LIVE, FOOL_TIMES = "Before | after", "after, so far", "The change, made visible"
+FOOL_CHANCES, FOOL_SIZE = "What the network says", "Size of the change (L2)"
+FOOL_STARTS = "The network reads the photo …"
+FOOL_SAVED, FOOL_STILL = "Saved file", "still"
+FOOL_NOISE_SOON = "Same amount of random noise: being tried …"
+FOOL_NOT = "Not fooled this time: take more steps, a larger strength, or another target."
+FOOL_NO_TIME = "The time was up before the first step; try again, or choose a smaller network."
+FOOL_DOWNLOAD, FOOL_USE = "Download the PNG", "Use it as my photo"
+FOOL_USED = "This picture is your photo now: every tab sees it pixel for pixel. What does it look like in Inside?"
+FOOL_RECEIPT = "Full receipt"
+FOOL_RECEIPT_EMPTY = "Fool the network first: then this says what becomes of the picture in the world."
+FOOL_TABLE, FOOL_YES, FOOL_NO = ("the picture as", "it says", "fooled"), "yes", "no"
+FOOL_L2, FOOL_LINF, FOOL_SHARE = "length of the change (L2)", "largest change (L-infinity)", "values changed"
+FOOL_CONTROL = "random noise of this size that changed the answer"
+FOOL_CHIPS = {
+    "cat": "dog into cat, cat into dog",
+    "noise": "same amount of random noise?",
+    "jpeg": "as a JPEG?",
+    "other": "does the other network fall for it?",
+}
+FOOL_STRENGTH, FOOL_MEASURE = "How strong is my head?", "Measure"
+FOOL_STRENGTH_NOTE = (
+    "How many photos are still named rightly when every value may move by 0 to 8 grey levels of 255. "
+    "Both heads sit on the same frozen network."
+)
+FOOL_NO_HELD = (
+    "There are no held-out photos of a head of your own here, so your photo and the examples are taken, "
+    "and what the head says of them unchanged counts as right."
+)
+FOOL_MY_HEAD, FOOL_OWN_CLASSES = "this head", "the network's own classes"
+FOOL_CURVE = "Still named rightly"
+
+
+def fool_magnified(times: int) -> str:
+    """What is written on the picture of the change."""
+    return "the change" if times == 1 else f"the change × {times}"
+
+
+def fool_step(step: int, total: int, size: float, found: bool) -> str:
+    """How far the attempt is."""
+    return f"Step {step} of {total}: {'it is fooled, the change shrinks' if found else 'not yet'} (L2 {size:.2f})"
+
+
+def fool_changed(share: float, levels: int) -> str:
+    """How much of the picture was changed."""
+    amount = f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"
+    return f"{amount} of the values changed, by at most {levels} of 255"
+
+
+def fool_noise(changed: int, draws: int, before: str) -> str:
+    """The control, in a line."""
+    if not changed:
+        return f"Same amount of random noise: still {before}"
+    return f"Same amount of random noise: another answer in {changed} of {draws} tries"
+
+
+def fool_why(target: str, levels: int) -> str:
+    """What was just seen."""
+    return (
+        f"The network adds up what all values of the picture say, each a little. At most {levels} grey levels were enough "
+        f"because every changed value was moved the way that speaks for {target}; random noise points everywhere and cancels "
+        "out. You look at shapes, so for you nothing happened."
+    )
+
+
+def fool_lesson(low: float, high: float, size: float) -> str:
+    """What the lesson's own way does wrong."""
+    return (
+        f"The lesson's way asks for no limit: its values ran from {low:.2f} to {high:.2f}, a picture holds 0 to 1, and the "
+        f"change has a length of {size:.1f}. What counts here is the file that was saved after cutting and rounding."
+    )
+
+
+def fool_answer_pet(before: str, after: str, share: float, levels: int) -> str:
+    """Answer of the first chip."""
+    return f"Yes: {before} became {after}. {fool_changed(share, levels)}."
+
+
+def fool_answer_noise(changed: int, draws: int, before: str) -> str:
+    """Answer of the noise chip."""
+    if not changed:
+        return f"The same amount of random noise? Still {before}, in all {draws} tries."
+    return f"The same amount of random noise? It changed the answer in {changed} of {draws} tries."
+
+
+def fool_answer_jpeg(said: str, fooled: bool) -> str:
+    """Answer of the JPEG chip."""
+    if fooled:
+        return f"As a JPEG of quality 90? It survives: {said}."
+    return f"As a JPEG of quality 90? The format rounds the change away: {said}."
+
+
+def fool_answer_other(opinions: list[tuple[str, str, bool]]) -> str:
+    """Answer of the chip about other networks; (network, what it says, fooled)."""
+    if not opinions:
+        return "No other network's weights are here; download one under “Other networks…”."
+    said = "; ".join(f"{network} says {after}" for network, after, _ in opinions)
+    return f"{sum(fooled for *_, fooled in opinions)} of {len(opinions)} fall for it: {said}."
+
+
+CLOSER = "Look closer"
+MATRIX = "Rows: what it is. Columns: what the head says. Press a number to see the photos."
+MARKED, SET_ASIDE, MOVE_TO, MOVE = "Mark photos", "Set aside", "Another class", "Move there"
+MARK_FIRST = "Mark at least one photo first."
+CELL_HINT = "Press a number above to see the photos behind it."
+NO_CELL = "There are no photos behind this cell any more; train again."
+TRAIN_AGAIN = "Done. Train again to see what it changes."
+LEAKY = "Photos of one burst are on both sides, for want of others: this figure flatters. Record a second burst of each class."
+WRONG = "Most sure, and wrong"
+NO_WRONG = "It was right about every held-out photo."
+NO_PICTURE = "no picture in this set"
+HEAD_NAME, NAME_IT = "Its name in the menu above", "Name it so"
+GET_HEAD, GET_CARD = "Download the head", "Model card"
+SAVE_PROJECT, GET_PROJECT = "Save the project", "Download the project"
+BRING_HEAD, HEAD_FILE = "Use a head that you saved", "A head (.safetensors)"
+BRING_NOTE = (
+    "A head alone can be used and renamed, not trained further: that needs its photos. A project has both; "
+    "open it under Photos, as a zip."
+)
+
+
+def home(title: str) -> str:
+    """What became of the head."""
+    return (
+        f"“{title}” is in the menu above: Classify, the live camera, Ideal and Fool answer with it. "
+        "Its file was opened again in a fresh process and gave the same answers."
+    )
+
+
+def checking(title: str) -> str:
+    """While the head's file is proved."""
+    return f"“{title}” is in the menu above. Its file is being opened in a fresh process, to prove it; a few seconds."
+
+
+def brought(title: str) -> str:
+    """A head of the visitor's own is in use."""
+    return f"“{title}” is in the menu above, and all tabs answer with it."
+
+
+def fool_half(who: str, levels: int | None, photos: int) -> str:
+    """Where a head loses half of the photos."""
+    if levels is None:
+        return f"Of {photos} photos {who} keeps at least half up to 8 grey levels."
+    return f"Of {photos} photos {who} keeps less than half at {levels} grey level{'s' * (levels != 1)}."
+
+
+# Ideal
+IDEAL = "Ideal"
+IDEAL_LEAD = "From a random picture, paint what the network likes best."
+IDEAL_CLASS, IDEAL_CLASS_INFO = "Paint an ideal", "Type to search what the head can name."
+IDEAL_TV, IDEAL_STEPS = "Smoothness (total variation)", "Steps"
+_WAVES_TV = "Takes the fine grain away, no more: the shapes come from the waves. 0 keeps the grain."
+IDEAL_TV_INFO = {
+    "sharp": _WAVES_TV,
+    "agreed": _WAVES_TV,
+    "lesson": "0 is noise; more makes smooth shapes; far too much leaves grey.",
+}
+_WAVES_STEPS = "More steps: bolder shapes and more of them."
+IDEAL_STEPS_INFO = {
+    "sharp": _WAVES_STEPS,
+    "agreed": _WAVES_STEPS,
+    "lesson": "More steps: surer, and with smoothness clearer shapes.",
+}
+_WAVES_RATE = "How far each step goes: more is bolder and rougher. Empty: 0.05."
+IDEAL_RATE = "Learning rate"
+IDEAL_RATE_INFO = {
+    "sharp": _WAVES_RATE,
+    "agreed": _WAVES_RATE,
+    "lesson": "How far each step goes: too little stays grey, too much is noise. Empty: the method's own.",
+}
+IDEAL_METHOD = "Method"
+IDEAL_METHODS = {
+    "sharp": "sharp: waves, natural colours, seen moved and turned",
+    "agreed": "agreed by two networks",
+    "lesson": "as the lesson does it: pixels and plain descent",
+}
+IDEAL_SIZE, IDEAL_SIZE_INFO = "Size", "Pixels a side. Larger: more and finer things, and slower."
+IDEAL_SEED, IDEAL_SEED_INFO = "Seed", "Another seed, another picture; the same seed, the same picture."
+IDEAL_START, IDEAL_START_INFO = "Start from", "From your photo: make it more of this class."
+IDEAL_STARTS = {"noise": "noise", "photo": "your photo"}
+IDEAL_RUN, IDEAL_WHY = "Paint", "Show why"
+IDEAL_CHIPS = {
+    "zebra": "Ideal zebra", "smooth": "Without smoothness?", "cat": "Any cat", "mine": "My own class",
+    "agreed": "What two networks agree on",
+}  # fmt: skip
+IDEAL_EMPTY = "Choose a class and press Paint: in a few seconds noise turns into what the network likes best."
+IDEAL_STARTING = "Starting …"
+IDEAL_ASKING = "Asking what the networks make of the saved file …"
+IDEAL_CURVES = {"probability": "Probability of the class", "loss": "Class loss", "tv": "Total variation"}
+IDEAL_SCRUB, IDEAL_SCRUB_INFO = "The way there", "Drag to see an earlier step."
+IDEAL_PNG, IDEAL_WEBP = "Download the PNG", "The way there (WebP)"
+IDEAL_STRIP = "How far to trust it"
+IDEAL_PLAIN = "the picture as it is"
+IDEAL_ROBUST = "32 random crops and shifts, mean"
+IDEAL_SAVED = "saved as PNG and opened again"
+IDEAL_TOOK_PART = "took part"
+IDEAL_NO_OTHERS = "No other network's weights are here; download one under “Other networks…” for a second opinion."
+IDEAL_OTHER_CLASSES = "The other networks do not know this class; this is what they see instead."
+IDEAL_GALLERY = "Your pictures"
+IDEAL_GALLERY_INFO = "Press one to set its settings again; Paint then makes the same picture."
+IDEAL_GONE = "That picture is not here any more."
+IDEAL_TEACH_FIRST = (
+    "Teach the network first: give it two things in Teach and train; then its head is in the menu above, "
+    "and this paints what the head has learned. “cat or dog” in that menu is such a head."
+)
+IDEAL_WHY_ROWS = ("Pixels", "Waves")
+IDEAL_WHY_COLUMNS = ("without smoothness", "with smoothness")
+IDEAL_WHY_ANSWER = (
+    "Same start, same network. Smoothness turns noise into shapes; waves that are looked at moved and turned make of the "
+    "shapes a thing that other networks see too."
+)
+IDEAL_NO_CLASS = "Choose a class to paint."
+IDEAL_NOTHING = "There was no time for a picture; ask for fewer steps or a smaller size."
+
+
+def ideal_left(step: int, total: int, seconds: float) -> str:
+    """How far a picture is."""
+    return f"Step {step} of {total}" + (f", {seconds:.0f} s left" if step < total else "")
+
+
+def ideal_caption(title: str, method: str, steps: int, tv: float, size: int, seed: int) -> str:
+    """A picture's settings in a line."""
+    return f"{title} · {method} · {steps} steps · smoothness {tv:g} · {size} px · seed {seed}"
+
+
+def ideal_agree(title: str, networks: int) -> str:
+    """No other network sees something else."""
+    return (
+        f"All {networks} other networks see {title} first." if networks > 1 else f"The other network sees {title} too."
+    )
+
+
+def ideal_disagree(title: str, said: list[str]) -> str:
+    """Some other networks see something else."""
+    return f"The networks disagree: {'; '.join(said)}. Part of this picture is this network's own habit, not {title}."
+
+
+def ideal_rank(rank: int) -> str:
+    """The place of the class among all."""
+    ending = "th" if 10 < rank % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return "first" if rank == 1 else f"{rank}{ending}"
+
+
+def ideal_set(title: str, backbone: str) -> str:
+    """The controls were set to a picture's settings."""
+    return f"The settings of this {title} are back; press Paint with {backbone} above to make it again."
+
+
+def ideal_answer_smooth(share: str, neighbours: float) -> str:
+    """Answer of the chip about smoothness."""
+    return f"{share} sure, and nothing to see: neighbouring pixels differ by {255 * neighbours:.0f} of 255 on average."
+
+
+def ideal_answer(title: str, share: str, robust: str) -> str:
+    """Answer of the chips that paint a class."""
+    return f"This is {title} to the network: {share} sure, {robust} when it is cropped and shifted."
+
+
+def ideal_answer_mine(title: str, share: str) -> str:
+    """Answer of the chip about a class of one's own."""
+    return f"{share} {title} to the head. Is the thing there, or what stood around it? That is the shortcut it learned."
+
+
+def ideal_answer_agreed(title: str, second: str, share: str) -> str:
+    """Answer of the chip about two networks."""
+    return f"Painted so that {second} agrees: {share} {title}. What both want, a third is likelier to see."

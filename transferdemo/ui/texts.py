@@ -309,12 +309,12 @@ IDEAL_STEPS_INFO = {
     "agreed": _WAVES_STEPS,
     "lesson": "More steps: surer, and with smoothness clearer shapes.",
 }
-_WAVES_RATE = "How far each step goes: more is bolder and rougher. Empty: 0.05."
+_WAVES_RATE = "How far each step goes: more is bolder and rougher. 0: the method's own."
 IDEAL_RATE = "Learning rate"
 IDEAL_RATE_INFO = {
     "sharp": _WAVES_RATE,
     "agreed": _WAVES_RATE,
-    "lesson": "How far each step goes: too little stays grey, too much is noise. Empty: the method's own.",
+    "lesson": "How far each step goes: too little stays grey, too much is noise. 0: the method's own.",
 }
 IDEAL_METHOD = "Method"
 IDEAL_METHODS = {

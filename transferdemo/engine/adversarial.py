@@ -27,7 +27,6 @@ MethodName = Literal["smallest", "pgd-linf", "pgd-l2", "fgsm", "lesson"]
 METHODS: tuple[str, ...] = get_args(MethodName)
 EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
 MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
-SHARPNESS = 3.0  # of the goal, where being first is enough
 PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
 
 
@@ -161,8 +160,7 @@ class _Search:
         self.classifier, self.images, self.config = classifier, images, config
         self.clean = to_levels(images, classifier.device)
         original = torch.tensor([answer.index for answer in before], device=classifier.device)
-        sharpness = SHARPNESS if config.method == "smallest" and config.confidence == 0 else 1.0
-        self.goal = Goal(original, len(classifier.classes), config.targets, config.confidence, sharpness)
+        self.goal = Goal(original, len(classifier.classes), config.targets, config.confidence)
         self.method = methods.start(config.method, self.clean, config.strength, config.gradients)
         self.change = torch.zeros_like(self.clean)
         self.score = self.clean.new_full((len(images),), -torch.inf)

@@ -6,6 +6,7 @@ proposes is made of whole levels inside 0 to 255, but for `Lesson`, which shows 
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -47,17 +48,20 @@ class Smallest:
 
     As DDN (arXiv:1811.09600) it keeps a direction and a radius apart. The direction is a running mean of unit gradients
     seen *at rounded changes*; of it, the step that gains most within the radius is taken (`largest_step`). The radius
-    goes where the last look says that the goal is just met: one Newton step along the change, instead of DDN's 5 %.
+    goes where the last look says that the goal is just met, one Newton step along the change instead of DDN's 5 %, but
+    never back to the best norm found: below it the direction improves until the goal is met again.
     """
 
     MOST = 10.0  # grey levels for one value; lifted where a quarter of the steps has not met the goal
     FIRST_RADIUS = 300.0  # grey levels, L2
     TURN = 0.3  # the radius changes at most by this share in a step
+    TIGHTER = 0.995  # of the best norm: the radius stays below it, whether the goal is met there or not
+    RATES = (1.0, 0.02)  # length of the newest unit gradient beside a direction of `radius`, at the first and last step
 
     def __init__(self, clean: Levels, steps: int) -> None:
-        self.room, self.patience, self.step = Room(clean, self.MOST), max(1, steps // 4), 0
+        self.room, self.steps, self.step = Room(clean, self.MOST), steps, 0
         self.radius = clean.new_full((len(clean),), self.FIRST_RADIUS)
-        self.met = torch.zeros_like(self.radius, dtype=torch.bool)
+        self.best = torch.full_like(self.radius, torch.inf)
         self.direction = torch.zeros_like(clean)
         uneven = torch.Generator().manual_seed(
             0
@@ -66,26 +70,30 @@ class Smallest:
 
     def next(self, look: Look) -> Levels:
         """See `Method`."""
-        self.met |= look.slack >= 0
-        if self.step == self.patience:
-            self.room.widen(~self.met)
         if self.step:
-            self.radius = self._radius(look)
-        self.direction = self.direction.lerp(unit(look.gradient * self.weight), self.pace(self.step))
+            self._follow(look)
+        if self.step == self.steps // 4:
+            self.room.widen(self.best.isinf())
+        newest = unit(look.gradient * self.weight)
+        self.direction = self.direction.lerp(newest, self._pace()[:, None]) if self.step else newest
         self.step += 1
         return largest_step(self.direction, self.room, self.radius)
 
-    @staticmethod
-    def pace(step: int) -> float:
-        """The weight of the newest gradient in the direction: all of it at first, then ever less."""
-        return 1.0 if step == 0 else min(0.6, max(0.04, 3 / (step + 1)))
-
-    def _radius(self, look: Look) -> Tensor:
-        norm: Tensor = look.change.norm(dim=1).clamp_min(1)
-        slope = (look.gradient * look.change).sum(1) / norm / 255  # logits a grey level, along the change
+    def _follow(self, look: Look) -> None:
+        """Set the radius by one Newton step along the change that was looked at."""
+        norm: Tensor = look.change.norm(dim=1)
+        self.best = torch.where(look.slack >= 0, self.best.minimum(norm), self.best)
+        slope = (look.gradient * look.change).sum(1) / norm.clamp_min(1) / 255  # logits a grey level, along the change
         slope = slope.maximum(0.3 * look.gradient.norm(dim=1) / 255).clamp_min(1e-12)
         most = self.TURN * self.radius
-        return self.radius + (-look.slack / slope).clamp(-most, most)
+        self.radius = self.radius + (-look.slack / slope).clamp(-most, most)
+        self.radius = self.radius.minimum(self.TIGHTER * self.best)
+
+    def _pace(self) -> Tensor:
+        """The weight (N,) of the newest gradient in the direction: half at first, little in the end (DDN's cosine)."""
+        first, last = self.RATES
+        rate = last + (first - last) * (1 + math.cos(math.pi * self.step / self.steps)) / 2
+        return rate / (self.radius / 255 + rate)
 
     def score(self, look: Look) -> Tensor:
         """Among changes that meet the goal the smallest, before that the nearest to the goal."""

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..backbones import DEFAULT
 from ..types import View
-from . import bar, bridge, classify_tab, fool_tab, ideal_tab, photo, teach_tab, texts
+from . import bar, bridge, classify_tab, fool_tab, ideal_tab, photo, teach_api, teach_tab, texts
 from .shared import KEEP, Settings, Shared
 from .theme import CSS, theme
 
@@ -43,15 +43,16 @@ def build(settings: Settings) -> gr.Blocks:
                 shared = Shared(
                     settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, stamp, given
                 )
-                with gr.Tab(texts.CLASSIFY, id="classify"):
+                with gr.Tab(texts.CLASSIFY, id="classify", elem_id="classify"):
                     classify_tab.build(shared)
-                with gr.Tab(texts.TEACH, id="teach"):
+                with gr.Tab(texts.TEACH, id="teach", elem_id="teach"):
                     teach_tab.build(shared)
-                with gr.Tab(texts.IDEAL, id="ideal"):
+                with gr.Tab(texts.IDEAL, id="ideal", elem_id="ideal"):
                     ideal_tab.build(shared)
-                with gr.Tab(texts.FOOL, id="fool"):
+                with gr.Tab(texts.FOOL, id="fool", elem_id="fool"):
                     fool_tab.build(shared)
         classify_tab.api(shared)
+        teach_api.api(shared)
         ideal_tab.api(shared)
         fool_tab.api(shared)
     blocks: gr.Blocks = demo.queue(api_open=False, max_size=200)

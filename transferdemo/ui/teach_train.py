@@ -132,7 +132,7 @@ def config_of(*values: Any) -> TrainConfig:
 def _plot(title: str, name: str) -> gr.LinePlot:
     return gr.LinePlot(
         _frame(as_rows((), "", "")), x="epoch", y="value", color="curve", title=title, height=220,
-        x_title="epoch", y_title="", elem_id=name,
+        x_title="epoch", y_title=" ", elem_id=name,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def result(trial: Trial) -> str:
 def _together(trial: Trial) -> str:
     """The probability of a group of targets, where one was asked for and the picture was searched as it is saved."""
     grouped = trial.config.targets is not None and len(trial.config.targets) > 1 and trial.config.method != "lesson"
-    if trial.best is None or not grouped:
+    if trial.best is None or not grouped or not (trial.result and trial.result.fooled):
         return ""
     return f"<small>{escape(trial.title)} {render.percent(trial.best.target)}</small>"
 

@@ -31,7 +31,7 @@ INTO_VIEW = "() => { if (innerWidth <= 700) document.getElementById('fool-out').
 
 def build(shared: Shared) -> None:
     """Lay the tab out and wire it."""
-    with gr.Row(elem_id="fool"):
+    with gr.Row():
         with gr.Column(scale=2, min_width=250):
             controls = fool_parts.controls()
         with gr.Column(scale=3, min_width=300, elem_id="fool-out"):

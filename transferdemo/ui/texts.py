@@ -288,8 +288,8 @@ def brought(title: str) -> str:
 def fool_half(who: str, levels: int | None, photos: int) -> str:
     """Where a head loses half of the photos."""
     if levels is None:
-        return f"Of {photos} photos {who} keeps at least half up to 8 grey levels."
-    return f"Of {photos} photos {who} keeps less than half at {levels} grey level{'s' * (levels != 1)}."
+        return f"{who.capitalize()}: at least half of {photos} photos right up to 8 grey levels."
+    return f"{who.capitalize()}: less than half of {photos} photos right at {levels} grey level{'s' * (levels != 1)}."
 
 
 # Ideal
@@ -334,7 +334,7 @@ IDEAL_CHIPS = {
 IDEAL_EMPTY = "Choose a class and press Paint: in a few seconds noise turns into what the network likes best."
 IDEAL_STARTING = "Starting …"
 IDEAL_ASKING = "Asking what the networks make of the saved file …"
-IDEAL_CURVES = {"probability": "Probability of the class", "loss": "Class loss", "tv": "Total variation"}
+IDEAL_CURVES = {"probability": "Probability", "loss": "Class loss", "tv": "Total variation"}
 IDEAL_SCRUB, IDEAL_SCRUB_INFO = "The way there", "Drag to see an earlier step."
 IDEAL_PNG, IDEAL_WEBP = "Download the PNG", "The way there (WebP)"
 IDEAL_STRIP = "How far to trust it"
@@ -343,6 +343,7 @@ IDEAL_ROBUST = "32 random crops and shifts, mean"
 IDEAL_SAVED = "saved as PNG and opened again"
 IDEAL_TOOK_PART = "took part"
 IDEAL_NO_OTHERS = "No other network's weights are here; download one under “Other networks…” for a second opinion."
+IDEAL_UNSURE = "The network that painted it is not sure itself: give it more steps, or less smoothness."
 IDEAL_OTHER_CLASSES = "The other networks do not know this class; this is what they see instead."
 IDEAL_GALLERY = "Your pictures"
 IDEAL_GALLERY_INFO = "Press one to set its settings again; Paint then makes the same picture."

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for known in (
         "ignore::DeprecationWarning:gradio.*",
         "ignore:unclosed event loop",
-        "ignore:unclosed <socket.*family=1,",
+        "ignore:unclosed <socket",
     ):
         config.addinivalue_line("filterwarnings", known)
 

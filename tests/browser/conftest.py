@@ -42,7 +42,7 @@ def watched(context: BrowserContext, url: str) -> Iterator[Page]:
 
     def said(message: ConsoleMessage) -> None:
         if message.type == "error":
-            faults.append(f"console: {message.text}")
+            faults.append(f"console: {message.text} {message.location.get('url', '')}")
 
     def asked(request: Request) -> None:
         if not request.url.startswith((url.partition("?")[0], "data:", "blob:")):

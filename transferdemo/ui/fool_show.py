@@ -60,7 +60,10 @@ def _thinned(trial: Trial) -> list[Point]:
 def status(trial: Trial) -> str:
     """How far the attempt is, as a bar and a line."""
     best = trial.best
-    words = texts.fool_step(trial.step, trial.total, best.l2, best.found) if best else texts.FOOL_STARTS
+    if best is None:
+        return render.progress(trial.step, trial.total, texts.FOOL_STARTS)
+    shrinks = trial.config.method == "smallest"
+    words = texts.fool_step(trial.step, trial.total, best.l2, best.found, shrinks)
     return render.progress(trial.step, trial.total, words)
 
 

@@ -184,9 +184,10 @@ def fool_magnified(times: int) -> str:
     return "the change" if times == 1 else f"the change × {times}"
 
 
-def fool_step(step: int, total: int, size: float, found: bool) -> str:
+def fool_step(step: int, total: int, size: float, found: bool, shrinks: bool) -> str:
     """How far the attempt is."""
-    return f"Step {step} of {total}: {'it is fooled, the change shrinks' if found else 'not yet'} (L2 {size:.2f})"
+    words = "not yet" if not found else "it is fooled, the change shrinks" if shrinks else "it is fooled"
+    return f"Step {step} of {total}: {words} (L2 {size:.2f})"
 
 
 def fool_changed(share: float, levels: int) -> str:
@@ -364,7 +365,12 @@ IDEAL_NOTHING = "There was no time for a picture; ask for fewer steps or a small
 
 def ideal_left(step: int, total: int, seconds: float) -> str:
     """How far a picture is."""
-    return f"Step {step} of {total}" + (f", {seconds:.0f} s left" if step < total else "")
+    return ideal_at(step, total) + (f", {seconds:.0f} s left" if step < total else "")
+
+
+def ideal_at(step: int, total: int) -> str:
+    """Which step a picture shows."""
+    return f"Step {step} of {total}"
 
 
 def ideal_caption(title: str, method: str, steps: int, tv: float, size: int, seed: int) -> str:
@@ -413,3 +419,160 @@ def ideal_answer_mine(title: str, share: str) -> str:
 def ideal_answer_agreed(title: str, second: str, share: str) -> str:
     """Answer of the chip about two networks."""
     return f"Painted so that {second} agrees: {share} {title}. What both want, a third is likelier to see."
+
+
+# Inside
+INSIDE = "Inside"
+INSIDE_NONE = "Give a photo, or press one of the examples: then you see which part of it made the decision."
+INSIDE_CLASSES = "Explain which class"
+INSIDE_AGAINST, INSIDE_AGAINST_INFO = "Rather than", "What speaks for this class and not for that one."
+INSIDE_ALL = "all others"
+INSIDE_CHIPS = {"dog": "Why not a dog?", "lion": "Cat against lion", "fooled": "My fooled photo against the original"}
+INSIDE_MAPS = "Early · middle · late"
+INSIDE_MAPS_NOTE = (
+    "The eight channels of each depth that stand out most on your photo, brightest where they fire. Press one to see it large."
+)
+INSIDE_BESIDE = "A second photo beside it"
+INSIDE_FIRST, INSIDE_SECOND = "your photo", "the second photo"
+INSIDE_DEPTHS = {"early": "Early", "middle": "Middle", "late": "Late"}
+INSIDE_SEES = {
+    "early": "Edges, colours and fine grain: each place by itself, on any photo.",
+    "middle": "Textures and simple shapes: fur, stripes, corners, curves.",
+    "late": "Parts and whole things: an ear, a muzzle, a mane. The head reads only what comes out here.",
+}
+INSIDE_NOT_READ = "The head does not read this layer: what its channels say is put together first by the layers behind it."
+INSIDE_TAP = "Press a channel above first."
+INSIDE_EXAMPLES = "Which of the examples fire it most"
+INSIDE_FOLDER = "Which of your photos fire it most"
+INSIDE_SEARCH, INSIDE_PAINT = "Search my folder", "Paint what it likes best"
+INSIDE_NO_FOLDER = "Give a folder of photos in Teach first; then this finds those that fire the channel most."
+INSIDE_CLOSER = "Look closer: layers, method, filters"
+INSIDE_LAYER, INSIDE_LAYER_INFO = "Layer", "Where in the network the decision is explained."
+INSIDE_BEST_LAYER, INSIDE_CHOSEN = "the one that points best", "you chose it"
+INSIDE_METHOD, INSIDE_METHOD_INFO = "Method", "Grad-CAM weighs whole channels; HiRes-CAM weighs each place, on finer maps."
+INSIDE_METHODS = {"grad-cam": "Grad-CAM", "hires-cam": "HiRes-CAM, finer"}
+INSIDE_STAGES = "All stages"
+INSIDE_TABLE = ("stage", "channels × height × width", "parameters")
+INSIDE_FILTERS = "The filters of the first layer"
+INSIDE_FILTERS_NOTE = "What each first channel looks for, as small colour pictures: edges of every direction, blobs of colour."
+INSIDE_STRIP = "The last maps as the lesson draws them"
+INSIDE_READABLE = "The same numbers, the strongest eight channels, laid back over the photo: now they can be read."
+INSIDE_MAP = "Features as a map of the folder"
+INSIDE_SET, INSIDE_MINE = "Photos", "your photos in Teach"
+INSIDE_POINT = "Point at or press a dot to see its photo."
+INSIDE_NO_DOG = "This head has no dog and no cat to ask for; press one of the classes above."
+INSIDE_NOT_FOOLED = "The photo could not be fooled in the time of a chip; go to Fool, take more steps, then press this again."
+INSIDE_FOOLING = "Fooling the photo first …"
+INSIDE_NO_OTHER_SET = "Choose one of the sets of the list."
+
+
+def inside_why(title: str, rival: str) -> str:
+    """The question that the heat map answers."""
+    return f"Why “{title}” and not “{rival}”?" if rival else f"Why “{title}”?"
+
+
+def inside_heat(question: str) -> str:
+    """What the heat map is, in words."""
+    return f"{question} Bright: it speaks for it. Dark: the network did not see it."
+
+
+def inside_hidden(title: str, shares: tuple[float, float, float], holds: bool) -> str:
+    """The test that the map means something; the probability as it is, with the hottest and with a random fifth hidden."""
+    before, hot, random = (f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %" for share in shares)
+    end = "the map points at what counts" if holds else "here the map says little, other parts count as much"
+    return f"Hide the brightest fifth and {title} goes from {before} to {hot}; hide a random fifth, to {random}: {end}."
+
+
+def inside_empty(title: str) -> str:
+    """Nothing speaks for a class."""
+    return f"The map is empty: every place of this photo speaks against {title}."
+
+
+def inside_layer(layer: str, reason: str) -> str:
+    """Where the map was made, and why there."""
+    return f"Explained at “{layer}”: {reason}."
+
+
+def inside_channel(channel: int) -> str:
+    """A channel's name."""
+    return f"channel {channel}"
+
+
+def inside_enlarge(layer: str, channel: int, photo: str) -> str:
+    """What a small map does when it is pressed, for a screen reader."""
+    return f"{layer}, channel {channel} on {photo}: enlarge"
+
+
+def inside_one(layer: str, channel: int) -> str:
+    """The heading of one channel."""
+    return f"Channel {channel} of “{layer}”"
+
+
+def inside_peak(photo: str, peak: float) -> str:
+    """Where and how strongly a channel fires."""
+    return f"Where it fires in {photo}, {peak:.1f} at its peak"
+
+
+def inside_speaks(names: list[str]) -> str:
+    """Which classes a channel of the last layer speaks for."""
+    return f"It speaks for: {', '.join(names)}." if names else "It speaks for no class: whatever it sees lowers them all."
+
+
+def inside_likes(step: int, total: int) -> str:
+    """The picture that a channel likes best, and how far it is."""
+    return "What it likes best" if step >= total else f"What it likes best, step {step} of {total}"
+
+
+def inside_searching(step: int, total: int) -> str:
+    """How far the search of a folder is."""
+    return f"Photo {step} of {total}"
+
+
+def inside_strip(channels: int, places: int) -> str:
+    """What the lesson's strip is."""
+    return f"{channels:,} channels across, {places} places down, one picture. Nobody can read it."
+
+
+def inside_variance(photos: int, classes: int, network: str, share: float) -> str:
+    """What the map of a folder shows, and how much of the truth."""
+    return (
+        f"{photos:,} photos, {classes} classes, each a dot: its {network} features seen from their two widest sides (PCA), "
+        f"which hold {100 * share:.0f} % of all differences."
+    )
+
+
+def inside_linear(share: float, chance: float) -> str:
+    """Why a linear head can work on these features, or why it cannot."""
+    found = f"For {100 * share:.0f} % of the photos the most similar one is of the same class (by chance {100 * chance:.0f} %)"
+    if share >= 0.9:
+        return f"{found}: the frozen network has already brought each class together, so a straight cut, a linear head, parts them."
+    if share >= chance + (1 - chance) / 2:
+        return f"{found}: the classes are mostly together, so a linear head parts most of them, and the mixed ones stay mixed."
+    return (
+        f"{found}: these pictures are unlike what the network has learned to see, its features do not bring the classes together, "
+        "and no straight cut can part what lies mixed."
+    )
+
+
+def inside_dot(label: str, name: str) -> str:
+    """A dot of the map: its class, and its photo's name."""
+    return f"{label}: {name}" if name else label
+
+
+def inside_answer_not(name: str, share: str, empty: bool) -> str:
+    """Answer of the chip that asks for the other pet."""
+    if empty:
+        return f"Because nothing on this photo speaks for {name}: {share}, and the map is empty."
+    return f"Because little speaks for {name}: {share}. What does is bright in the map above."
+
+
+def inside_answer_lion(same: dict[str, int], of: int) -> str:
+    """Answer of the chip about two photos: how many channels are among the strongest of both, by depth."""
+    parts = ", ".join(f"{depth} {count}" for depth, count in same.items())
+    return f"Of the {of} strongest channels both photos share: {parts}. The deeper, the more it is about what is on the photo."
+
+
+def inside_answer_fooled(before: str, after: str, same: dict[str, int], of: int) -> str:
+    """Answer of the chip about the fooled photo."""
+    parts = ", ".join(f"{depth} {count}" for depth, count in same.items())
+    return f"{before} became {after}. Of the {of} strongest channels both pictures share: {parts}. The change grows on its way in."

@@ -8,8 +8,9 @@ import gradio as gr
 
 from ..backbones import DEFAULT
 from ..types import View
-from . import bar, bridge, classify_tab, fool_tab, ideal_tab, photo, teach_api, teach_tab, texts
+from . import bar, bridge, classify_tab, fool_tab, ideal_tab, inside_tab, photo, teach_api, teach_tab, texts
 from .shared import KEEP, Settings, Shared
+from .teach_state import Lesson
 from .theme import CSS, theme
 
 HEAD = """<script>
@@ -28,7 +29,9 @@ def build(settings: Settings) -> gr.Blocks:
         view = gr.State(View(DEFAULT, device=settings.device), time_to_live=KEEP)
         heads = gr.State({}, time_to_live=KEEP)
         seen = gr.State(None, time_to_live=KEEP)
-        stamp = gr.State(0)
+        lesson = gr.State(Lesson(), time_to_live=KEEP)
+        trial = gr.State(None, time_to_live=KEEP)
+        stamp = gr.Number(0, visible="hidden", label="stamp")  # a State's change is not heard when a stream made it
         with gr.Row(elem_id="top"):
             gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
             menus = bar.menus()
@@ -41,10 +44,13 @@ def build(settings: Settings) -> gr.Blocks:
                 chosen = (*_chosen(menus, view, heads, tabs), changed)
                 given = picture.change(_same, picture, seen, api_visibility="private", **bridge.LIGHT)
                 shared = Shared(
-                    settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, stamp, given
-                )
+                    settings, tabs, picture, seen, view, heads, menus.head, menus.network, chosen, stamp, given, lesson,
+                    trial,
+                )  # fmt: skip
                 with gr.Tab(texts.CLASSIFY, id="classify", elem_id="classify"):
                     classify_tab.build(shared)
+                with gr.Tab(texts.INSIDE, id="inside", elem_id="inside"):
+                    inside_tab.build(shared)
                 with gr.Tab(texts.TEACH, id="teach", elem_id="teach"):
                     teach_tab.build(shared)
                 with gr.Tab(texts.IDEAL, id="ideal", elem_id="ideal"):
@@ -52,6 +58,7 @@ def build(settings: Settings) -> gr.Blocks:
                 with gr.Tab(texts.FOOL, id="fool", elem_id="fool"):
                     fool_tab.build(shared)
         classify_tab.api(shared)
+        inside_tab.api(shared)
         teach_api.api(shared)
         ideal_tab.api(shared)
         fool_tab.api(shared)

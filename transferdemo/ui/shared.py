@@ -39,8 +39,10 @@ class Shared:
     head_menu: gr.Dropdown
     network_menu: gr.Dropdown
     chosen: tuple[Any, ...]  # events after which the view is another
-    stamp: gr.State  # a number that a tab raises after it has changed the view itself
+    stamp: gr.Number  # a number that a tab raises after it has changed the view itself
     given: Any  # the event after which `photo` is another
+    lesson: gr.State  # teach_state.Lesson: what the visitor taught
+    trial: gr.State  # fool_trial.Trial | None: the last attempt to fool the network
 
 
 def title_of(classes: tuple[str, ...]) -> str:

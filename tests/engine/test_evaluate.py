@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from transferdemo.errors import BadFile, BadFolder, BadSetting
 from transferdemo.heads import encode_head, load_classifier, read_head, save_head
 from transferdemo.types import Head, View
 
+ROOT = Path(__file__).resolve().parents[2]
 Clouds = Callable[..., Embedded]
 CONFIG = TrainConfig(epochs=5)
 
@@ -245,3 +247,10 @@ def test_the_shipped_headers_are_true(shared: Path, name: str, folder: str) -> N
     assert list(Accuracy(round(head.facts["accuracy"] * measured.count), measured.count).interval) == pytest.approx(
         head.facts["interval"]
     )
+
+
+def test_the_card_of_the_weights_shows_what_the_script_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "benchmarks" / "heads.py"))["table"]()
+    printed = [line for line in capsys.readouterr().out.splitlines() if line]
+    card_lines = (ROOT / "weights" / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(printed) >= 9 and set(printed) <= set(card_lines)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +18,10 @@ from torch.nn import functional as F
 from ..types import Features, Logits
 from . import tricks
 
+P = ParamSpec("P")
+T = TypeVar("T")
 USUAL_WIDTH = 1280  # D of most networks of the table
+SLICE_SECONDS = 0.1
 
 
 class Settings(Protocol):
@@ -81,13 +88,23 @@ class Descent:
         return Linear(weight, self.bias.detach() - weight @ self.mean)
 
     def epoch(self) -> Iterator[None]:
-        """Go once through the photos in a new order; yields after each batch."""
+        """Go once through the photos in a new order; yields every SLICE_SECONDS or after a batch, whichever is longer."""
         order = torch.randperm(len(self.labels), generator=self.generator)
         batches = torch.split(order, self.config.batch_size)
-        for number, batch in enumerate(batches):
-            self._step(batch, (self.done + number / len(batches)) / self.config.epochs)
+        done = 0
+        while done < len(batches):
+            done = on_one_core(self._slice, batches, done)
             yield
         self.done += 1
+
+    def _slice(self, batches: Sequence[Tensor], start: int) -> int:
+        """Take steps for a while from batch `start` on, and return where it came to."""
+        began = time.monotonic()
+        for number in range(start, len(batches)):
+            self._step(batches[number], (self.done + number / len(batches)) / self.config.epochs)
+            if time.monotonic() - began > SLICE_SECONDS:
+                break
+        return number + 1
 
     def _step(self, batch: Tensor, done: float) -> None:
         for group in self.optimizer.param_groups:
@@ -100,6 +117,29 @@ class Descent:
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+
+
+def on_one_core(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `work` in a thread that computes with one core, and wait for it.
+
+    A step of a head is too small to share: on a busy machine two cores that wait for each other take ten times as long as
+    one, measured. torch has the number per thread, and there is one such thread a process.
+    """
+    return _worker(os.getpid()).submit(work, *args, **kwargs).result()
+
+
+def _alone() -> None:
+    torch.get_num_threads()  # the first use in a thread sets its number to the process's
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _worker(process: int) -> ThreadPoolExecutor:
+    threads = torch.get_num_threads()
+    worker = ThreadPoolExecutor(1, "training", _alone)
+    worker.submit(int).result()
+    torch.set_num_threads(threads)  # what threads that start later begin with
+    return worker
 
 
 def fit(features: Features, labels: Tensor, classes: int, config: Settings) -> Linear:

@@ -26,6 +26,7 @@ from ..types import FITS, Fit, Image8, check_choice
 
 Vector = NDArray[np.float32]  # (D,): the features of one photo
 CHUNK_SECONDS = 0.2  # a step of embedding on a CPU takes about as long
+LEAST_CHUNK = 4  # photos a step: fewer cost a busy machine more than they would say
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,7 @@ class _Work:
 
     def __init__(self, backbone: Backbone, vectors: dict[str, Vector]) -> None:
         self.backbone, self.vectors = backbone, vectors
-        self.new, self.chunk = 0, 1 if backbone.mean.device.type == "cpu" else 1_000_000
+        self.new, self.chunk = 0, LEAST_CHUNK if backbone.mean.device.type == "cpu" else 1_000_000
         self.decode_seconds = self.embed_seconds = 0.0
         self._began = time.monotonic()
 
@@ -207,7 +208,7 @@ class _Work:
         seconds = time.monotonic() - began
         self.embed_seconds += seconds
         if len(chunk) == self.chunk:
-            self.chunk = max(1, min(2 * self.chunk, BATCH, int(self.chunk * CHUNK_SECONDS / seconds)))
+            self.chunk = max(LEAST_CHUNK, min(2 * self.chunk, BATCH, int(self.chunk * CHUNK_SECONDS / seconds)))
         self.new += len(chunk)
 
     def seconds_left(self, step: int, total: int) -> float | None:

@@ -52,8 +52,11 @@ def encode_set(embedded: Embedded) -> bytes:
 
 def read_set_features(source: str | Path | bytes) -> Embedded:
     """A ready set by name, path or its bytes: features without pictures, ready to train. Raises BadFile with the reason."""
-    path = FOLDER / f"{source}.safetensors" if isinstance(source, str) else source
-    data = path if isinstance(path, bytes) else _bounded(path)
+    if isinstance(source, str):
+        if source not in names():
+            raise BadFile(f"There is no ready set {source[:60]}; choose one of the list.")
+        source = FOLDER / f"{source}.safetensors"
+    data = source if isinstance(source, bytes) else _bounded(source)
     try:
         meta = _meta(data)
         tensors = safetensors.numpy.load(data)
@@ -71,7 +74,7 @@ def _bounded(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadFile(f"There is no ready set {path.stem[:60]}; choose one of the list.") from error
+        raise BadFile(f"The ready set {path.stem[:60]} cannot be read; is the name right?") from error
 
 
 def _meta(data: bytes) -> dict[str, Any]:

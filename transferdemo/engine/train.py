@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ..data.split import Split
 from ..types import Features, Head
-from .descent import Descent, Linear
+from .descent import Descent, Linear, on_one_core
 from .features import Embedded, Vector
 from .recipe import TrainConfig, check_sides, check_trainable, settings, sides, tensors
 
@@ -118,7 +118,7 @@ class _Progress:
 
     def measured(self, linear: Linear, step: int) -> TrainStep:
         """The event of an epoch; sets `note` when it should be the last."""
-        losses = [loss_and_accuracy(linear, *part) for part in (self.train, self.held_out)]
+        losses = [on_one_core(loss_and_accuracy, linear, *part) for part in (self.train, self.held_out)]
         judge = losses[1 if self.config.patience else 0][0]
         better = judge < self.best
         self.note = self._reason(losses[0][0], judge, step)

@@ -122,6 +122,12 @@ def test_hostile_names_stay_text() -> None:
     assert all("\u202e" not in entry.name for entry in listing.entries)
 
 
+def test_what_the_browser_left_out_is_counted_too() -> None:
+    listing = arranged("cat/1.jpg dog/1.jpg dog/2.jpg x.png").with_skipped({NO_CLASS: 2, "not a picture": 3})
+    assert listing.skipped == {NO_CLASS: 3, "not a picture": 3}
+    assert len(listing.entries) == 3
+
+
 def test_no_pictures_too_many_classes_too_many_photos() -> None:
     with pytest.raises(BadFolder, match="no pictures"):
         arranged([])

@@ -5,6 +5,7 @@ Every change returns a new LabelledFolder; nothing is deleted, neither here nor 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
@@ -123,13 +124,13 @@ class LabelledFolder:
         names = {name: self._known(name) or name for name in other.classes}
         more = (replace(photo, id=photo.id + start, label=names[photo.label]) for photo in other.photos)
         classes = dict.fromkeys((*self.classes, *names.values()))
-        skipped = {key: self.skipped.get(key, 0) + other.skipped.get(key, 0) for key in self.skipped | other.skipped}
+        skipped = Counter(self.skipped) + Counter(other.skipped)
         return replace(
             self,
             photos=checked((*self.photos, *more)),
             classes=tuple(classes),
             left_out=self.left_out | {names[name] for name in other.left_out},
-            skipped=skipped,
+            skipped=dict(skipped),
             notes=(*self.notes, *other.notes),
             inferred=self.inferred or other.inferred,
             project=self.project or other.project,

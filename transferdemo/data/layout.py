@@ -130,24 +130,23 @@ def arrange(found: Iterable[Found], skipped: Counter[str], limits: Limits) -> Li
 
 def listing(entries: Iterable[Entry], skipped: Counter[str], limits: Limits, *, inferred: bool = False) -> Listing:
     """Return a Listing in natural order whose classes are cleaned and merged by `name_key`; raise BadFolder over the limits."""
-    entries = _with_whole_split(list(entries))
-    spellings: dict[str, Counter[str]] = {}
-    for entry in entries:
-        spellings.setdefault(name_key(entry.label), Counter())[entry.label] += 1
+    entries = list(entries)
+    spellings: dict[str, Counter[str]] = {}  # by the key of a class
+    for label, amount in Counter(entry.label for entry in entries).items():
+        spellings.setdefault(name_key(label), Counter())[label] = amount
     check_amounts(len(spellings), len(entries), limits)
     keys = sorted(spellings, key=natural_key)
-    shown = dict(zip(keys, unique_names(_commonest(spellings[key]) for key in keys), strict=True))
-    place = {key: number for number, key in enumerate(keys)}
-    entries.sort(key=lambda entry: (place[name_key(entry.label)], _SPLITS.index(entry.split)))  # stable
-    notes = tuple(_merged(spellings[key], shown[key]) for key in keys if len(spellings[key]) > 1)
-    renamed = tuple(replace(entry, label=shown[name_key(entry.label)]) for entry in entries)
-    return Listing(renamed, tuple(shown.values()), dict(skipped), notes, inferred)
-
-
-def _with_whole_split(entries: list[Entry]) -> list[Entry]:
-    """A split counts when every photo has one and there are at least two sides; else `split` draws it."""
+    classes = unique_names(_commonest(spellings[key]) for key in keys)
+    place = {label: number for number, key in enumerate(keys) for label in spellings[key]}
     sides = {entry.split for entry in entries}
-    return entries if len(sides) > 1 and "" not in sides else [replace(entry, split="") for entry in entries]
+    whole = len(sides) > 1 and "" not in sides  # only then it is a split; else `split` draws one
+    order = {name: number for number, name in enumerate(classes)}
+    named = [replace(e, label=classes[place[e.label]], split=e.split if whole else "") for e in entries]
+    named.sort(key=lambda entry: (order[entry.label], _SPLITS.index(entry.split)))  # stable
+    notes = tuple(
+        _merged(spellings[key], name) for key, name in zip(keys, classes, strict=True) if len(spellings[key]) > 1
+    )
+    return Listing(tuple(named), tuple(classes), dict(skipped), notes, inferred)
 
 
 def check_amounts(classes: int, photos: int, limits: Limits) -> None:

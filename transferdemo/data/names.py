@@ -39,6 +39,8 @@ def name_key(name: str) -> str:
 
 
 def _visible(name: str) -> str:
+    if name.isascii() and name.isprintable():
+        return re.sub(" +", " ", name).strip()
     spaced = re.sub(r"\s+", " ", unicodedata.normalize("NFC", name))
     return "".join(c for c in spaced if unicodedata.category(c)[0] != "C").strip()
 

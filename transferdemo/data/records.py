@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -134,3 +136,7 @@ class Listing:
     notes: tuple[str, ...] = ()  # what was understood on the way, a sentence each
     inferred: bool = False  # the classes were read from file names: ask the person whether they are right
     project: Project | None = None
+
+    def with_skipped(self, counts: Mapping[str, int]) -> Listing:
+        """The same set with more files passed over, as when the browser left some out: reason -> how many."""
+        return replace(self, skipped=dict(Counter(self.skipped) + Counter(counts)))

@@ -60,10 +60,14 @@ CSS = """
 .picker.over{border-color:var(--color-accent);background:var(--background-fill-secondary)}
 .picker p{margin:0 0 10px} .picker .news{margin:10px 0 0;min-height:1.4em}
 .picker button{border:1px solid var(--border-color-primary);border-radius:var(--radius-md);padding:9px 18px;margin:2px 4px;
- background:var(--button-secondary-background-fill);color:var(--button-secondary-text-color);cursor:pointer;font-weight:500}
+ background:var(--button-secondary-background-fill);color:var(--button-secondary-text-color);cursor:pointer;font-size:inherit;font-weight:500}
 .picker button:focus-visible{outline:3px solid var(--color-accent);outline-offset:2px}
 .picker button:disabled{opacity:.5;cursor:default}
-.picker progress{display:block;width:100%;height:8px;margin:12px 0 0;accent-color:var(--primary-500)}
+.picker progress{appearance:none;display:block;width:100%;height:8px;margin:12px 0 0;border:0;border-radius:4px;overflow:hidden;
+ background:var(--border-color-primary)}
+.picker progress::-webkit-progress-bar{background:var(--border-color-primary)}
+.picker progress::-webkit-progress-value{background:var(--primary-500)}
+.picker progress::-moz-progress-bar{background:var(--primary-500)}
 .picker [hidden]{display:none}
 """
 

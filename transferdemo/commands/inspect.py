@@ -11,8 +11,7 @@ from . import emit, view_arguments
 if TYPE_CHECKING:
     from ..engine.hide import HideTest
     from ..engine.inspect import Inspection
-    from ..heads import Classifier
-    from ..types import Fit, Image8
+    from ..types import Image8
 
 HELP = "see what a network saw on a photo, and why it said so"
 
@@ -41,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from ..device import choose
     from ..engine.hide import hide_test
     from ..engine.inspect import InspectConfig, look
+    from ..engine.sheet import drawn, record
     from ..heads import load_classifier, read_head
     from ..images import open_photo
     from ..types import View
@@ -53,28 +53,10 @@ def run(args: argparse.Namespace) -> None:
     config = InspectConfig(args.layer, args.method, args.target, args.against)
     seen = look(classifier, fit_image(photo.image8, classifier.spec, fit), config)
     hidden = hide_test(classifier, seen.image8, seen.cam)
-    written = _write(args.out, _pictures(classifier, seen, photo.image8, fit))
+    written = _write(args.out, drawn(classifier, seen, photo.image8, fit))
     if not args.json:
         _say(seen, hidden, written)
-    emit(_record(seen, hidden))
-
-
-def _pictures(classifier: Classifier, seen: Inspection, photo: Image8, fit: Fit) -> dict[str, Image8]:
-    """Every picture by the name of its file."""
-    from .. import pictures
-    from ..engine.channels import first_filters, strongest
-    from ..engine.stages import depths
-
-    rows = {}
-    for depth, i in depths(seen.stages).items():
-        chosen = strongest(seen.maps[i])
-        text = f"{depth}: {seen.stages[i].name}, channels {', '.join(map(str, chosen))}"
-        rows[text] = [pictures.tile(seen.maps[i][channel], seen.image8) for channel in chosen]
-    heat = pictures.to_photo(seen.cam.heat, (photo.shape[0], photo.shape[1]), classifier.spec, fit)
-    made = {"features.png": pictures.sheet(rows), "gradcam.png": pictures.overlay(photo, heat)}
-    if (weights := first_filters(classifier)) is not None:
-        made["filters.png"] = pictures.filters(weights)
-    return made
+    emit({"event": "done", **record(seen, hidden)})
 
 
 def _write(folder: Path, made: dict[str, Image8]) -> list[Path]:
@@ -89,23 +71,6 @@ def _write(folder: Path, made: dict[str, Image8]) -> list[Path]:
     for name, image8 in made.items():
         write_whole(folder / name, encode_png(image8))
     return [folder / name for name in made]
-
-
-def _record(seen: Inspection, hidden: HideTest) -> dict[str, object]:
-    from ..engine.channels import strongest
-
-    layer = [stage.name for stage in seen.stages].index(seen.cam.layer)
-    target = list(seen.cam.target)
-    return {
-        "event": "done",
-        "layer": seen.cam.layer,
-        "shape": list(seen.stages[layer].shape),
-        "strongest": list(strongest(seen.maps[layer])),
-        "class": target[0] if len(target) == 1 else target,
-        "probability": hidden.probability,
-        "hidden_hot": hidden.hot,
-        "hidden_random": hidden.random,
-    }
 
 
 def _say(seen: Inspection, hidden: HideTest, written: list[Path]) -> None:

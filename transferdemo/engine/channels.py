@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
+from sklearn.metrics import pairwise_distances
 from torch import nn
 
 from ..device import batch_size
@@ -127,12 +128,12 @@ def first_filters(classifier: Classifier) -> NDArray[np.float32] | None:
     return filters
 
 
-def project(features: Features) -> Projection:
+def project(features: Features | NDArray[np.float32]) -> Projection:
     """Features (N, D) of a folder as points (N, 2) by principal components, centred; the same features, the same points.
 
     Raises BadSetting for fewer than two photos.
     """
-    table = features.detach().float().cpu().numpy()
+    table = _table(features)
     if len(table) < 2:
         raise BadSetting("A map needs at least two photos: add more.")
     if np.ptp(table, axis=0).max() == 0:
@@ -142,3 +143,23 @@ def project(features: Features) -> Projection:
     points[:, : found.n_components_] = found.transform(table)
     first, second = (*found.explained_variance_ratio_.tolist(), 0.0)[:2]
     return Projection(points, (first, second))
+
+
+def at_home(features: Features | NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+    """The share, in [0, 1], of photos (N, D) whose nearest other photo by its features has the same label (N,).
+
+    Photos of one group (N,), near duplicates, do not count as each other's neighbours. Raises BadSetting where no photo
+    has a neighbour.
+    """
+    table = _table(features)
+    distances = pairwise_distances(table)
+    distances[groups[:, None] == groups[None]] = np.inf
+    able = np.isfinite(distances.min(1))
+    if not able.any():
+        raise BadSetting("A map needs at least two different photos: add more.")
+    nearest = distances.argmin(1)
+    return float((labels[nearest] == labels)[able].mean())
+
+
+def _table(features: Features | NDArray[np.float32]) -> NDArray[np.float32]:
+    return features if isinstance(features, np.ndarray) else np.asarray(features.detach().float().cpu())

@@ -11,7 +11,6 @@ from ..engine.adversarial import MAX_CONFIDENCE, METHODS
 from ..engine.aim import ANYTHING
 from ..heads import imagenet_names
 from . import fool_show, render, texts
-from .shared import KEEP
 
 GROUPS = ("any cat", "any dog")
 SURE = 0.5  # confidence at first: the target has more than all else together; 0 would end at 8 % of a thousand classes
@@ -97,9 +96,8 @@ def controls() -> Controls:
     return Controls(target, steps, tv, method, confidence, strength, run, stop, chips)
 
 
-def screen() -> Screen:
+def screen(trial: gr.State) -> Screen:
     """The right column; the receipt is rendered by the caller."""
-    trial = gr.State(None, time_to_live=KEEP)
     empty = gr.HTML(render.empty(texts.FOOL_EMPTY))
     with gr.Column(visible=False) as panel:
         status = gr.HTML()

@@ -35,7 +35,7 @@ def build(shared: Shared) -> None:
         with gr.Column(scale=2, min_width=250):
             controls = fool_parts.controls()
         with gr.Column(scale=3, min_width=300, elem_id="fool-out"):
-            screen = fool_parts.screen()
+            screen = fool_parts.screen(shared.trial)
     with gr.Accordion(texts.FOOL_RECEIPT, open=False):
         screen.receipt.render()  # type: ignore[no-untyped-call]
     with gr.Accordion(texts.FOOL_STRENGTH, open=False):

@@ -7,13 +7,13 @@ from typing import Any
 import gradio as gr
 
 from . import bridge, teach_home, teach_photos, teach_report, teach_train, texts
-from .shared import KEEP, Shared
+from .shared import Shared
 from .teach_state import Lesson
 
 
 def build(shared: Shared) -> None:
     """Lay the four steps out and wire them."""
-    lesson = gr.State(Lesson(), time_to_live=KEEP)
+    lesson = shared.lesson
     gr.HTML(f'<p class="lead">{texts.TEACH_LEAD}</p>')
     with gr.Walkthrough(selected=0, elem_id="steps") as steps:
         with gr.Step(texts.STEP_PHOTOS, id=0):

@@ -425,12 +425,13 @@ def ideal_answer_agreed(title: str, second: str, share: str) -> str:
 INSIDE = "Inside"
 INSIDE_NONE = "Give a photo, or press one of the examples: then you see which part of it made the decision."
 INSIDE_CLASSES = "Explain which class"
+INSIDE_TESTING = "Testing whether the map means something …"
 INSIDE_AGAINST, INSIDE_AGAINST_INFO = "Rather than", "What speaks for this class and not for that one."
 INSIDE_ALL = "all others"
 INSIDE_CHIPS = {"dog": "Why not a dog?", "lion": "Cat against lion", "fooled": "My fooled photo against the original"}
 INSIDE_MAPS = "Early · middle · late"
 INSIDE_MAPS_NOTE = (
-    "The eight channels of each depth that stand out most on your photo, brightest where they fire. Press one to see it large."
+    "The eight channels of each depth that stand out most, bright where they fire. Press one to see it large."
 )
 INSIDE_BESIDE = "A second photo beside it"
 INSIDE_FIRST, INSIDE_SECOND = "your photo", "the second photo"
@@ -440,7 +441,9 @@ INSIDE_SEES = {
     "middle": "Textures and simple shapes: fur, stripes, corners, curves.",
     "late": "Parts and whole things: an ear, a muzzle, a mane. The head reads only what comes out here.",
 }
-INSIDE_NOT_READ = "The head does not read this layer: what its channels say is put together first by the layers behind it."
+INSIDE_NOT_READ = (
+    "The head does not read this layer: what its channels say is put together first by the layers behind it."
+)
 INSIDE_TAP = "Press a channel above first."
 INSIDE_EXAMPLES = "Which of the examples fire it most"
 INSIDE_FOLDER = "Which of your photos fire it most"
@@ -449,19 +452,27 @@ INSIDE_NO_FOLDER = "Give a folder of photos in Teach first; then this finds thos
 INSIDE_CLOSER = "Look closer: layers, method, filters"
 INSIDE_LAYER, INSIDE_LAYER_INFO = "Layer", "Where in the network the decision is explained."
 INSIDE_BEST_LAYER, INSIDE_CHOSEN = "the one that points best", "you chose it"
-INSIDE_METHOD, INSIDE_METHOD_INFO = "Method", "Grad-CAM weighs whole channels; HiRes-CAM weighs each place, on finer maps."
+INSIDE_METHOD, INSIDE_METHOD_INFO = (
+    "Method",
+    "Grad-CAM weighs whole channels; HiRes-CAM weighs each place, on finer maps.",
+)
 INSIDE_METHODS = {"grad-cam": "Grad-CAM", "hires-cam": "HiRes-CAM, finer"}
 INSIDE_STAGES = "All stages"
 INSIDE_TABLE = ("stage", "channels × height × width", "parameters")
 INSIDE_FILTERS = "The filters of the first layer"
-INSIDE_FILTERS_NOTE = "What each first channel looks for, as small colour pictures: edges of every direction, blobs of colour."
+INSIDE_FILTERS_NOTE = (
+    "What each first channel looks for, as small colour pictures: edges of every direction, blobs of colour."
+)
 INSIDE_STRIP = "The last maps as the lesson draws them"
 INSIDE_READABLE = "The same numbers, the strongest eight channels, laid back over the photo: now they can be read."
 INSIDE_MAP = "Features as a map of the folder"
 INSIDE_SET, INSIDE_MINE = "Photos", "your photos in Teach"
 INSIDE_POINT = "Point at or press a dot to see its photo."
+INSIDE_GONE = "That class is not in this head any more; press one of the classes above."
 INSIDE_NO_DOG = "This head has no dog and no cat to ask for; press one of the classes above."
-INSIDE_NOT_FOOLED = "The photo could not be fooled in the time of a chip; go to Fool, take more steps, then press this again."
+INSIDE_NOT_FOOLED = (
+    "The photo could not be fooled in the time of a chip; go to Fool, take more steps, then press this again."
+)
 INSIDE_FOOLING = "Fooling the photo first …"
 INSIDE_NO_OTHER_SET = "Choose one of the sets of the list."
 
@@ -515,7 +526,9 @@ def inside_peak(photo: str, peak: float) -> str:
 
 def inside_speaks(names: list[str]) -> str:
     """Which classes a channel of the last layer speaks for."""
-    return f"It speaks for: {', '.join(names)}." if names else "It speaks for no class: whatever it sees lowers them all."
+    return (
+        f"It speaks for: {', '.join(names)}." if names else "It speaks for no class: whatever it sees lowers them all."
+    )
 
 
 def inside_likes(step: int, total: int) -> str:
@@ -545,12 +558,12 @@ def inside_linear(share: float, chance: float) -> str:
     """Why a linear head can work on these features, or why it cannot."""
     found = f"For {100 * share:.0f} % of the photos the most similar one is of the same class (by chance {100 * chance:.0f} %)"
     if share >= 0.9:
-        return f"{found}: the frozen network has already brought each class together, so a straight cut, a linear head, parts them."
+        return f"{found}: the frozen network has brought each class together, so a straight cut, a linear head, parts them."
     if share >= chance + (1 - chance) / 2:
         return f"{found}: the classes are mostly together, so a linear head parts most of them, and the mixed ones stay mixed."
     return (
-        f"{found}: these pictures are unlike what the network has learned to see, its features do not bring the classes together, "
-        "and no straight cut can part what lies mixed."
+        f"{found}: these pictures are unlike what the network has learned to see. Its features do not bring the classes "
+        "together, and no straight cut can part what lies mixed."
     )
 
 
@@ -559,20 +572,21 @@ def inside_dot(label: str, name: str) -> str:
     return f"{label}: {name}" if name else label
 
 
-def inside_answer_not(name: str, share: str, empty: bool) -> str:
+def inside_answer_not(name: str, share: str, empty: bool, likely: bool) -> str:
     """Answer of the chip that asks for the other pet."""
     if empty:
         return f"Because nothing on this photo speaks for {name}: {share}, and the map is empty."
-    return f"Because little speaks for {name}: {share}. What does is bright in the map above."
+    if likely:
+        return f"But it is: {name} has {share}. What speaks for it is bright in the map."
+    return f"Because too little speaks for {name}: {share}. The little that does is bright in the map."
 
 
-def inside_answer_lion(same: dict[str, int], of: int) -> str:
-    """Answer of the chip about two photos: how many channels are among the strongest of both, by depth."""
-    parts = ", ".join(f"{depth} {count}" for depth, count in same.items())
-    return f"Of the {of} strongest channels both photos share: {parts}. The deeper, the more it is about what is on the photo."
+def inside_answer_two(same: dict[str, int], of: int) -> str:
+    """How many channels are among the strongest of both photos, by depth."""
+    parts = ", ".join(f"{count} {depth}" for depth, count in same.items())
+    return f"Of the {of} strongest channels of each depth both have in common: {parts}."
 
 
-def inside_answer_fooled(before: str, after: str, same: dict[str, int], of: int) -> str:
-    """Answer of the chip about the fooled photo."""
-    parts = ", ".join(f"{depth} {count}" for depth, count in same.items())
-    return f"{before} became {after}. Of the {of} strongest channels both pictures share: {parts}. The change grows on its way in."
+def inside_became(before: str, after: str) -> str:
+    """What the fooled photo is taken for."""
+    return f"{before} became {after}."

@@ -1,0 +1,109 @@
+"""What a look inside changes on the page: updates of the screen, by component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from ..errors import BadImage, DemoError
+from ..heads import groups
+from ..types import Photo, View
+from . import inside_channel, inside_show, render, texts
+from .inside_look import Asked, Seen, Shown, see
+
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """What a person sees and chooses, and what is behind it."""
+
+    shown: gr.State  # Shown | None
+    why: gr.HTML
+    against: gr.Dropdown
+    reply: gr.HTML
+    maps: gr.HTML
+    second: Any  # SafeImage
+    layer: gr.Dropdown
+    method: gr.Radio
+    closer: gr.HTML
+    panel: inside_channel.Panel
+    chips: dict[str, gr.Button]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What an answer may write to."""
+        parts = [self.shown, self.why, self.against, self.reply, self.maps, self.second, self.layer, self.closer]
+        return [*parts, self.panel.column]
+
+
+def rivals(classes: tuple[str, ...], together: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(title, value) of what a class can be set against."""
+    return [(texts.INSIDE_ALL, ""), *((name, name) for name in (*together, *classes))]
+
+
+def layers(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(title, value) of the layers at which a decision can be explained."""
+    return [(texts.INSIDE_BEST_LAYER, ""), *((name, name) for name in names)]
+
+
+def fresh_answer(screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, shown: Shown | None) -> Updates:
+    """The answer for another photo or view; nothing where it is shown already. What cannot be is said in its place."""
+    given, second = photos
+    if given is None:
+        empty = {screen.why: render.empty(texts.INSIDE_NONE), screen.maps: "", screen.closer: ""}
+        return (
+            empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | _closed(screen)
+        )
+    same = shown is not None and shown.view is view and shown.sha256 == given.sha256
+    if same and shown is not None and shown.second == _hash(second):
+        return {screen.shown: gr.skip()}
+    try:
+        return answered(screen, photos, view, shown.asked if same and shown else Asked()) | (
+            {} if same else _closed(screen)
+        )
+    except DemoError as error:
+        return {screen.why: render.empty(str(error)), screen.maps: "", screen.closer: "", screen.shown: None}
+
+
+def _closed(screen: Screen) -> Updates:
+    """The channel of another photo is put away."""
+    return {screen.panel.column: gr.update(visible=False)}
+
+
+def _hash(given: Photo | None) -> str:
+    return given.sha256 if given else ""
+
+
+def answered(screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, asked: Asked) -> Updates:
+    """Everything that one look shows. Raises DemoError."""
+    given, second = photos
+    if given is None:
+        raise BadImage(texts.NO_PHOTO)
+    seen = see(given, view, asked)
+    beside = see(second, view, Asked(None, None, asked.layer, asked.method)) if second else None
+    return shows(screen, seen, beside, view)
+
+
+def shows(screen: Screen, seen: Seen, beside: Seen | None, view: View) -> Updates:
+    """What was seen, as updates of the screen."""
+    head, asked = seen.classifier.head, seen.asked
+    names = tuple(stage.name for stage in seen.inside.stages)
+    heading = f"<h3>{texts.INSIDE_MAPS}</h3>{render.fact(texts.INSIDE_MAPS_NOTE)}"
+    shown = Shown(seen.photo.sha256, beside.photo.sha256 if beside else "", view, asked)
+    return {
+        screen.shown: shown, screen.why: inside_show.why(seen, tested=False), screen.reply: "",
+        screen.against: gr.update(choices=rivals(head.classes, tuple(groups(head))), value=asked.against or "", visible=True),
+        screen.maps: heading + inside_show.sheets(seen, beside), screen.closer: inside_show.closer(seen),
+        screen.layer: gr.update(choices=layers(names), value=asked.layer or ""),
+    }  # fmt: skip
+
+
+def tested(screen: Screen, given: Photo | None, view: View, shown: Shown | None) -> Updates:
+    """The test that the map means something, which takes longest and so comes last; nothing where it is there."""
+    if given is None or shown is None or shown.tested or given.sha256 != shown.sha256 or shown.view is not view:
+        return {screen.shown: gr.skip()}
+    why = inside_show.why(see(given, view, shown.asked), tested=True)
+    return {screen.why: why, screen.shown: replace(shown, tested=True)}

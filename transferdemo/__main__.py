@@ -13,7 +13,11 @@ def main(argv: list[str] | None = None) -> int:
     from . import commands
     from .errors import DemoError
 
-    parser = argparse.ArgumentParser(prog="python -m transferdemo", description="See transfer learning from the inside.")
+    parser = argparse.ArgumentParser(
+        prog="python -m transferdemo",
+        description="See transfer learning from the inside.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30),
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in pkgutil.iter_modules(commands.__path__):
         command = importlib.import_module(f"{commands.__name__}.{module.name}")

@@ -152,9 +152,6 @@ def trap() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Gradio asks public addresses, and Google for theirs, before a component can refuse"
-)
 def test_an_address_in_place_of_a_picture_is_never_asked(
     url: str, trap: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

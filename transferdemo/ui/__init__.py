@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ..backbones import DEFAULT
 from ..types import View
 from . import bar, bridge, classify_tab, fool_tab, ideal_tab, inside_tab, photo, teach_api, teach_tab, texts
+from .guard import Guard
 from .shared import KEEP, Settings, Shared
 from .teach_state import Lesson
 from .theme import CSS, theme
@@ -100,4 +102,5 @@ def launch_options() -> dict[str, Any]:
         "max_file_size": "100mb",
         "allowed_paths": [],
         "state_session_capacity": 200,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
     }

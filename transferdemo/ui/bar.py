@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from ..backbones import BACKBONES, DEFAULT, BackboneSpec, fetch, find_weights, load_backbone, resolve
+from ..backbones import BACKBONES, DEFAULT, PUBLIC_MEGABYTES, BackboneSpec, fetch, find_weights, load_backbone, resolve
 from ..device import available
 from ..errors import BadSetting, MissingWeights
 from ..heads import shipped_heads
@@ -115,7 +116,7 @@ def panel(settings: Settings, bar: Bar, view: gr.State) -> None:
     opened = gr.State(False)
     bar.others.click(_toggle, opened, [opened, box, listing], **_quiet())
     outputs = [status, listing, missing, bar.network]
-    bridge.wire(get, stop, download, [name, missing], outputs)
+    bridge.wire(get, stop, partial(download, settings), [name, missing], outputs)
 
 
 def _toggle(now: bool) -> tuple[bool, Any, str]:
@@ -151,12 +152,16 @@ def network_table() -> str:
     return render.table(texts.TABLE_HEAD, rows, wrap=(4, 5))
 
 
-def download(name: str, chosen: str | None) -> Iterator[tuple[Any, Any, Any, Any]]:
+def download(settings: Settings, name: str, chosen: str | None) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Fetch one network's weights, showing how far it is; then it is in the menu."""
     wanted = (name or "").strip() or chosen
     if not wanted:
         raise BadSetting("Choose a network to download, or type its name.")
     spec = resolve(wanted)
+    if spec.megabytes > PUBLIC_MEGABYTES and not settings.local:
+        raise BadSetting(
+            f"{spec.title} has {spec.megabytes:,.0f} MB; here at most {PUBLIC_MEGABYTES} MB can be fetched."
+        )
     with closing(_fetched(spec)) as events:
         for event in bridge.paced(events, 0.25):
             megabytes = f"{event.step / 2**20:.1f} of {event.total / 2**20:.0f} MB" if event.total else "asking the hub"

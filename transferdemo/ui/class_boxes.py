@@ -51,7 +51,8 @@ CSS = """
 .teach-boxes p{margin:10px 0 0} .teach-boxes button{border:1px solid var(--border-color-primary);cursor:pointer;font-weight:500;
  border-radius:var(--radius-md);padding:8px 14px;background:var(--button-secondary-background-fill);
  color:var(--button-secondary-text-color);touch-action:none;user-select:none}
-.teach-boxes .send{background:var(--button-primary-background-fill);color:var(--button-primary-text-color);border-color:transparent}
+.teach-boxes .send{background:var(--button-primary-background-fill);color:var(--button-primary-text-color);
+ border-color:transparent}
 .teach-boxes button:disabled{opacity:.5;cursor:default} .teach-boxes button.on{background:#b91c1c;color:#fff}
 .teach-boxes button:focus-visible,.box .name:focus-visible{outline:3px solid var(--color-accent);outline-offset:2px}
 """

@@ -66,7 +66,7 @@ def build(shared: Shared, answer: Callable[[Photo, View], Prediction]) -> None:
         return f'<div data-frame="{number}">{words}</div>'
 
     with gr.Row():
-        props = {"start": texts.LIVE_START, "stop": texts.LIVE_STOP, "none": texts.NO_CAMERA}
+        props: dict[str, Any] = {"start": texts.LIVE_START, "stop": texts.LIVE_STOP, "none": texts.NO_CAMERA}
         camera = gr.HTML(html_template=HTML, js_on_load=JS, elem_id="camera", min_width=260, **props)
         bars = gr.HTML(render.empty(texts.LIVE_NOTE), elem_id="live", min_width=260)
     options: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "live", "trigger_mode": "multiple"}

@@ -27,7 +27,7 @@ def uploaded(path: str | None) -> Path:
 class SafeImage(gr.Image):
     """gr.Image whose value for a handler is a types.Photo, decoded in a child, or None.
 
-    gr.Image opens any path that a request names, and with every plugin that Pillow has; `data:` addresses are refused.
+    gr.Image opens any path that a request names, and with every plugin that Pillow has; here only uploads open.
     """
 
     def get_block_name(self) -> str:
@@ -39,9 +39,7 @@ class SafeImage(gr.Image):
         if payload is None:
             return None
         try:
-            photo: Photo = (
-                self._frame(payload.url) if self.streaming else open_photo(uploaded(payload.path), payload.orig_name)
-            )
+            photo: Photo = open_photo(uploaded(payload.path), payload.orig_name)
         except BadImage as error:
             raise gr.Error(html.escape(str(error)), print_exception=False) from error
         return photo

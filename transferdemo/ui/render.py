@@ -52,7 +52,7 @@ def spoken(scores: Iterable[Score]) -> str:
 def percent(share: float) -> str:
     """0.1234 -> 12.3 %; never 100.0 % or 0.0 % for what is not."""
     if 0 < share < 0.0005:
-        return "<0.1 %".replace("<", "&lt;")
+        return "<0.1 %"  # a "<" before a digit opens no tag
     return f"{min(share, 0.999) if share < 1 else share:.1%}".replace("%", " %")
 
 

@@ -13,7 +13,7 @@ from .. import images
 from ..backbones import load_backbone
 from ..device import choose
 from ..errors import BadSetting, DemoError
-from . import build, launch_options
+from . import build, janitor, launch_options
 from .shared import Settings
 
 EXPOSED = """A public link is about to be made. Whoever has it can reach this page from anywhere, for up to a week: they can
@@ -30,6 +30,7 @@ def serve(args: argparse.Namespace) -> None:
     except DemoError as error:
         sys.exit(str(error))
     demo = build(settings)
+    janitor.start()
     threading.Thread(target=_warm, args=(args.device,), daemon=True).start()
     demo.launch(
         server_name=args.host, server_port=args.port, share=args.share, inbrowser=not args.no_browser and _has_screen(),

@@ -1,0 +1,115 @@
+"""What may come in over HTTP: bounded bodies, only the routes that the page needs, and no address in place of a file.
+
+Gradio fetches an address that a request names as a file before any component can refuse it, reads form fields and JSON of
+any size, and streams public addresses through the server; so this stands in front of it (pure ASGI).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+UPLOAD, OTHER = 105_000_000, 1_000_000  # bytes of a body: an upload of 100 MB with its frame, anything else
+_CLOSED = re.compile(
+    r"/gradio_api/(file=https?:|file/https?:|deep_link|proxy=|run-history|api/)|/monitoring|/proxy=", re.I
+)
+_ADDRESS = re.compile(r"^\s*[a-z][a-z0-9+.-]*:/?/|^\s*//|^\s*data:", re.I)
+
+
+class Guard:
+    """Middleware: `Guard(app)`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with 404, 413 or 400."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope.get("path", "")
+        if _CLOSED.search(path):
+            return await _answer(send, 404, "There is nothing here.")
+        if path.endswith("/upload"):
+            return await self._counted(scope, receive, send)
+        if scope["method"] != "POST":
+            return await self.app(scope, receive, send)
+        body = await _whole(receive, OTHER)
+        if body is None:
+            return await _answer(send, 413, "This request is too large.")
+        if names_address(body):
+            return await _answer(send, 400, "A file must be uploaded; an address in its place is not fetched.")
+        return await self.app(scope, _again(body, receive), send)
+
+    async def _counted(self, scope: Message, receive: Receive, send: Send) -> None:
+        """An upload is streamed on; once it is over the limit the stream ends, as if the visitor had left."""
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > UPLOAD:
+            return await _answer(send, 413, "This upload is too large: at most 100 MB at once.")
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return message if seen <= UPLOAD else {"type": "http.disconnect"}
+
+        return await self.app(scope, counted, send)
+
+
+def names_address(body: bytes) -> bool:
+    """Whether a JSON body has an address where a file's path should be, at any depth; what is no JSON has none."""
+    if b"path" not in body and b"data:" not in body:
+        return False
+    try:
+        waiting = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return False
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if _bad(value.get("path")) or str(value.get("url") or "")[:9].strip().lower().startswith("data:"):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
+
+
+def _bad(path: object) -> bool:
+    return isinstance(path, str) and bool(_ADDRESS.match(path))
+
+
+async def _whole(receive: Receive, limit: int) -> bytes | None:
+    """The body, or None as soon as it is over the limit."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if sum(map(len, parts)) > limit:
+            return None
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives the body once, then whatever comes."""
+    first = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return first.pop() if first else await receive()
+
+    return again
+
+
+async def _answer(send: Send, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

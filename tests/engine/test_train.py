@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from transferdemo.data import prepare as prepare_module
 from transferdemo.data.folder import read_folder, read_photos
 from transferdemo.engine import features as features_module
 from transferdemo.engine import tricks
@@ -286,6 +287,12 @@ def test_the_order_and_the_chunks_change_no_feature(toy: Classifier) -> None:
     assert np.array_equal(one.features, two.features)
     single = [embed_photo(toy.backbone, np.asarray(Image.open(io.BytesIO(data)))) for data in given["blue"][:3]]
     assert np.allclose(single, one.features[:3], atol=1e-5)
+
+
+def test_progress_never_falls_back(toy: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "SECONDS", 0.0)  # news after every photo
+    steps = [event.step for event in collect(read_photos(shots(40)), toy.backbone)]
+    assert steps == sorted(steps) and steps[-1] == 80 and len(steps) > 40
 
 
 def test_a_cache_is_bounded(toy: Classifier) -> None:

@@ -140,14 +140,15 @@ def collect(
 def _collect(
     source: Listing | LabelledFolder, backbone: Backbone, fit: Fit, limits: Limits, vectors: dict[str, Vector]
 ) -> Generator[CollectStep | CollectDone, None, None]:
-    work, total = _Work(backbone, vectors), 0
+    work, step, total = _Work(backbone, vectors), 0, 0
     with closing(_opened(source, backbone, fit, limits, vectors)) as events:
         for event in work.waiting(events):
             total = event.total
             if isinstance(event, PrepareDone):
                 source = event.folder
                 break
-            for step in work.embed(event):
+            for done in work.embed(event):
+                step = max(step, done)  # some were opened ahead, which counted as news
                 yield CollectStep(step, total, work.new, work.seconds_left(step, total))
     folder = _without_gone(source, vectors)
     own = {photo.sha256: vectors[photo.sha256] for photo in folder.photos if photo.sha256 in vectors}

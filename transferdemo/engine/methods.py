@@ -6,7 +6,6 @@ proposes is made of whole levels inside 0 to 255, but for `Lesson`, which shows 
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import torch
@@ -55,27 +54,28 @@ class Smallest:
     MOST = 10.0  # grey levels for one value; lifted where a quarter of the steps has not met the goal
     FIRST_RADIUS = 300.0  # grey levels, L2
     TURN = 0.3  # the radius changes at most by this share in a step
+    AIM = 0.005  # slack in logits that a step of the radius is aimed at
     TIGHTER = 0.995  # of the best norm: the radius stays below it, whether the goal is met there or not
-    RATES = (1.0, 0.02)  # length of the newest unit gradient beside a direction of `radius`, at the first and last step
+    MEMORY = 6.0  # of the direction, see `_pace`
 
     def __init__(self, clean: Levels, steps: int) -> None:
-        self.room, self.steps, self.step = Room(clean, self.MOST), steps, 0
+        self.room, self.patience, self.step = Room(clean, self.MOST), max(1, steps // 4), 0
         self.radius = clean.new_full((len(clean),), self.FIRST_RADIUS)
         self.best = torch.full_like(self.radius, torch.inf)
         self.direction = torch.zeros_like(clean)
         uneven = torch.Generator().manual_seed(
             0
-        )  # equal gradients, as of plain areas, should not cross a level all at once
+        )  # so that equal gradients, as of plain areas, do not round all at once
         self.weight = 1 + 1e-3 * torch.rand(clean.shape[1], generator=uneven).to(clean.device)
 
     def next(self, look: Look) -> Levels:
         """See `Method`."""
         if self.step:
             self._follow(look)
-        if self.step == self.steps // 4:
+        if self.step == self.patience:
             self.room.widen(self.best.isinf())
         newest = unit(look.gradient * self.weight)
-        self.direction = self.direction.lerp(newest, self._pace()[:, None]) if self.step else newest
+        self.direction = self.direction.lerp(newest, self._pace()) if self.step else newest
         self.step += 1
         return largest_step(self.direction, self.room, self.radius)
 
@@ -86,14 +86,12 @@ class Smallest:
         slope = (look.gradient * look.change).sum(1) / norm.clamp_min(1) / 255  # logits a grey level, along the change
         slope = slope.maximum(0.3 * look.gradient.norm(dim=1) / 255).clamp_min(1e-12)
         most = self.TURN * self.radius
-        self.radius = self.radius + (-look.slack / slope).clamp(-most, most)
+        self.radius = self.radius + ((self.AIM - look.slack) / slope).clamp(-most, most)
         self.radius = self.radius.minimum(self.TIGHTER * self.best)
 
-    def _pace(self) -> Tensor:
-        """The weight (N,) of the newest gradient in the direction: half at first, little in the end (DDN's cosine)."""
-        first, last = self.RATES
-        rate = last + (first - last) * (1 + math.cos(math.pi * self.step / self.steps)) / 2
-        return rate / (self.radius / 255 + rate)
+    def _pace(self) -> float:
+        """The weight of the newest gradient in the direction: near half at first, then like 6 / step."""
+        return self.MEMORY / (self.step + 1 + self.MEMORY / 0.6)
 
     def score(self, look: Look) -> Tensor:
         """Among changes that meet the goal the smallest, before that the nearest to the goal."""

@@ -142,11 +142,11 @@ def call(client: Client, *values: Any) -> Any:
 
 def test_the_same_for_programs(url: str, tmp_path: Path) -> None:
     client = Client(url, verbose=False, download_files=tmp_path)
-    path, record = call(client, "any dog", "pgd-linf", 2, 20, DEFAULT)
+    path, record = call(client, "any dog", "pgd-linf", 4, 40, DEFAULT)
     classifier = load_classifier(View(DEFAULT))
     with Image.open(path) as file:
         after = classify_alone(classifier, np.array(file))
-    assert record["fooled"] and after.index in DOGS and record["linf_levels"] == 2
+    assert record["fooled"] and after.index in DOGS and record["linf_levels"] == 4
     assert record["after"] == {
         "index": after.index,
         "name": classifier.classes[after.index],

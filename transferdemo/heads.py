@@ -178,6 +178,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 part.write(data)
                 part.flush()
                 os.fsync(part.fileno())
+                os.chmod(part.name, 0o644)  # a temporary file is its maker's alone
                 os.replace(part.name, path)
             except BaseException:
                 os.unlink(part.name)

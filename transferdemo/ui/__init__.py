@@ -16,12 +16,20 @@ from .teach_state import Lesson
 from .theme import CSS, theme
 
 HEAD = """<script>
-addEventListener("load", () => { const q = new URLSearchParams(location.search); let n = 0;
-  const press = id => { const e = document.getElementById(id); if (e) e.click(); return !!e; };
-  const timer = setInterval(() => { if (++n > 100) return clearInterval(timer);
-    const tab = q.get("tab"), chip = q.get("try"); if (!tab) return clearInterval(timer);
-    if (/^[a-z-]+$/.test(tab) && press(tab + "-button")) { clearInterval(timer);
-      if (chip && /^[a-z-]+$/.test(chip)) setTimeout(() => press("try-" + tab + "-" + chip), 400); } }, 100); });
+(() => {  // /?tab=ideal&try=zebra opens a tab and presses one of its chips
+  const query = new URLSearchParams(location.search), tab = query.get("tab"), chip = query.get("try");
+  const named = (text) => /^[a-z-]+$/.test(text || ""), at = (id) => document.getElementById(id);
+  let tries = 0;
+  const timer = named(tab) && setInterval(() => {
+    const button = at(tab + "-button"), wanted = named(chip) && at("try-" + tab + "-" + chip);
+    if (++tries > 300) return clearInterval(timer);
+    if (!button) return;
+    if (button.ariaSelected !== "true") return button.click();
+    if (named(chip) && !wanted) return;
+    clearInterval(timer);
+    if (wanted) setTimeout(() => wanted.click(), 400);
+  }, 100);
+})();
 </script>"""
 
 

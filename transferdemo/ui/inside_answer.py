@@ -54,21 +54,19 @@ def fresh_answer(screen: Screen, photos: tuple[Photo | None, Photo | None], view
     given, second = photos
     if given is None:
         empty = {screen.why: render.empty(texts.INSIDE_NONE), screen.maps: "", screen.closer: ""}
-        return (
-            empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | _closed(screen)
-        )
+        return empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | closed(screen)
     same = shown is not None and shown.view is view and shown.sha256 == given.sha256
     if same and shown is not None and shown.second == _hash(second):
         return {screen.shown: gr.skip()}
     try:
         return answered(screen, photos, view, shown.asked if same and shown else Asked()) | (
-            {} if same else _closed(screen)
+            {} if same else closed(screen)
         )
     except DemoError as error:
         return {screen.why: render.empty(str(error)), screen.maps: "", screen.closer: "", screen.shown: None}
 
 
-def _closed(screen: Screen) -> Updates:
+def closed(screen: Screen) -> Updates:
     """The channel of another photo is put away."""
     return {screen.panel.column: gr.update(visible=False)}
 

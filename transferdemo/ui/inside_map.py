@@ -100,7 +100,8 @@ def drawn(lesson: Lesson, name: str) -> tuple[Any, ...]:
     if name == MINE and lesson.embedded is None:
         raise BadSetting(texts.INSIDE_NO_FOLDER)
     made = map_of(lesson.embedded) if name == MINE and lesson.embedded else ready_map(name)
-    return made.svg, render.fact(texts.INSIDE_POINT), made.words, made
+    tall = " tall" if made.embedded.pictures else ""
+    return made.svg, f'<div class="dot{tall}"><span>{texts.INSIDE_POINT}</span></div>', made.words, made
 
 
 @functools.lru_cache(maxsize=8)
@@ -162,4 +163,5 @@ def pointed(made: Map | None, event: gr.EventData) -> str:
     photo = made.embedded.folder.used[int(chosen)]
     picture = render.thumbnail(photo.thumbnail, "") if photo.thumbnail else ""
     words = escape(texts.inside_dot(photo.label, photo.name[-40:] if photo.thumbnail else texts.NO_PICTURE))
-    return f'<div class="dot">{picture}<span>{words}</span></div>'
+    tall = " tall" if made.embedded.pictures else ""
+    return f'<div class="dot{tall}">{picture}<span>{words}</span></div>'

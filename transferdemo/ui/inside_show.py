@@ -32,7 +32,7 @@ def why(seen: Seen, tested: bool) -> str:
     ]
     reason = texts.INSIDE_CHOSEN if seen.asked.layer else REASONS[seen.asked.method]
     lines.append(render.fact(texts.inside_layer(seen.inside.cam.layer, reason)))
-    return f'<div class="why">{figure(seen.heat, texts.inside_heat(title))}<div>{"".join(lines)}</div></div>'
+    return f'<div class="why">{figure(seen.heat, texts.INSIDE_HEAT)}<div>{"".join(lines)}</div></div>'
 
 
 def _classes(seen: Seen) -> str:

@@ -21,7 +21,7 @@ from ..images import encode_png
 from ..types import Photo, View, check_choice
 from . import bridge, inside_channel, inside_map, inside_show, inside_try, photo, render, texts
 from .clickable import chosen_of, clickable
-from .inside_answer import Screen, Updates, answered, fresh_answer, layers, rivals, shows, tested
+from .inside_answer import Screen, Updates, answered, closed, fresh_answer, layers, rivals, shows, tested
 from .inside_look import Asked, Shown, see
 from .picture import SafeImage
 from .shared import KEEP, Shared
@@ -44,22 +44,24 @@ def build(shared: Shared) -> None:
     opened = shared.tabs.select(_is_inside, None, is_open, **QUIET)
     events = [opened, shared.given, screen.second.change(None, None, None, **QUIET), *shared.chosen]
     for event in events:
-        _then_test(shared, screen, event.then(fresh, [*where, screen.shown, is_open], screen.outputs, **ASIDE))
-    opened.then(handler, [*inputs, is_open], outputs, **ASIDE)
+        looked = event.then(fresh, [*where, screen.shown, is_open], screen.outputs, **ASIDE)
+        done = _then_test(shared, screen, looked)
+        if event is opened:
+            done.then(handler, [*inputs, is_open], outputs, **ASIDE)
     _wire_choices(shared, screen, where)
     for source in (screen.maps, screen.closer):
         inside_channel.tap(shared, screen.second, screen.panel, source)
     _wire_chips(shared, screen)
 
 
-def _then_test(shared: Shared, screen: Screen, event: Any) -> None:
+def _then_test(shared: Shared, screen: Screen, event: Any) -> Any:
     """Behind an answer comes the test of its heat map, which takes longer."""
 
     def behind(given: Photo | None, view: View, shown: Shown | None) -> Updates:
         return tested(screen, given, view, shown)
 
     inputs = [shared.photo, shared.view, screen.shown]
-    event.then(bridge.told(behind), inputs, [screen.why, screen.shown], **ASIDE)
+    return event.then(bridge.told(behind), inputs, [screen.why, screen.shown], **ASIDE)
 
 
 def _is_inside(event: gr.SelectData) -> bool:
@@ -169,7 +171,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
         cat, other = list(photo.examples().values())[:2]
         seen, beside = (see(inside_try.example(path), view, Asked()) for path in (cat, other))
         said = inside_show.said(inside_try.answer_two(seen, beside))
-        return shows(screen, seen, beside, view) | {
+        return shows(screen, seen, beside, view) | closed(screen) | {
             screen.reply: said, shared.picture: cat, shared.photo: seen.photo, screen.second: other,
         }  # fmt: skip
 
@@ -182,7 +184,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
                 continue
             seen, beside = (see(one, view, Asked()) for one in event)
             files = [kept(one) for one in event]
-            yield shows(screen, seen, beside, view) | {
+            yield shows(screen, seen, beside, view) | closed(screen) | {
                 screen.reply: inside_show.said(inside_try.answer_fooled(seen, beside)), shared.picture: files[0],
                 shared.photo: seen.photo, screen.second: files[1],
             }  # fmt: skip

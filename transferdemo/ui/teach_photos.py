@@ -61,7 +61,7 @@ def build(shared: Shared, lesson: gr.State, steps: gr.Walkthrough) -> Photos:
         status = gr.HTML(elem_id="teach-status")
         stop = gr.Button(texts.STOP, visible=False, interactive=False, scale=0)
     summary = gr.HTML(elem_id="set")
-    pieces = _changes(lesson, summary)
+    pieces = _changes(lesson, summary, steps)
     photos = Photos(lesson, steps, summary, status, pieces, ())
     outputs = [lesson, status, steps, *pieces]
     doors: list[tuple[Any, Any, Callable[..., Listing | Iterator[Any]]]] = [
@@ -108,7 +108,7 @@ def _taker(door: Callable[[Any], Any], settings: Settings, *, fetch: bool) -> Ca
     """A handler that opens one door and collects what is behind it, in turn with other jobs."""
 
     def take(value: Any, lesson: Lesson, view: View, request: gr.Request) -> Iterator[Any]:
-        still = [gr.skip()] * 9
+        still = [gr.skip()] * 10
 
         def say(text: str) -> Any:
             return (gr.skip(), render.fact(text), *still[2:])
@@ -164,7 +164,7 @@ def _ready(key: str) -> Callable[..., Any]:
     return handler
 
 
-def _changes(lesson: gr.State, summary: gr.HTML) -> list[Any]:
+def _changes(lesson: gr.State, summary: gr.HTML, steps: gr.Walkthrough) -> list[Any]:
     """The quarantine with its way back, and renaming, leaving out; returns the outputs of `pieces_of`."""
     with gr.Accordion(texts.ASIDE, open=False, visible=False, elem_id="aside") as aside_box:
         aside = gr.HTML()
@@ -176,7 +176,11 @@ def _changes(lesson: gr.State, summary: gr.HTML) -> list[Any]:
         name = gr.Textbox(label=texts.NEW_NAME, max_length=64, scale=2)
         rename = gr.Button(texts.RENAME, scale=1)
         leave = gr.Button(texts.LEAVE, scale=1)
-    pieces = [summary, aside_box, aside, back, class_box, which]
+    onward = gr.Button(texts.TO_TRAIN, visible=False)
+    onward.click(
+        lambda: gr.update(selected=1), None, steps, queue=False, show_progress="hidden", api_visibility="private"
+    )
+    pieces = [summary, aside_box, aside, back, class_box, which, onward]
     options: dict[str, Any] = {"api_visibility": "private", **bridge.LIGHT}
     restore.click(_changed(_restored), [lesson, back], [lesson, *pieces], **options)
     rename.click(_changed(_renamed), [lesson, which, name], [lesson, *pieces], **options)
@@ -215,7 +219,8 @@ def pieces_of(lesson: Lesson) -> tuple[Any, ...]:
     """The set in words, its quarantine, its classes: values for the components that `_changes` made."""
     folder = lesson.folder
     if folder is None or lesson.embedded is None:
-        return "", gr.update(visible=False), "", gr.update(choices=[]), gr.update(visible=False), gr.update(choices=[])
+        none, hidden = gr.update(choices=[]), gr.update(visible=False)
+        return "", hidden, "", none, hidden, none, hidden
     aside = folder.aside[:ASIDE_SHOWN]
     choices = [(f"{p.name[:60]} – {p.aside[:60]}", str(p.id)) for p in aside if p.readable]
     title = f"{texts.ASIDE}: {len(folder.aside):,}"
@@ -226,6 +231,7 @@ def pieces_of(lesson: Lesson) -> tuple[Any, ...]:
         gr.update(choices=choices, value=[]),
         gr.update(visible=lesson.embedded.pictures),
         gr.update(choices=list(folder.classes), value=folder.classes[0]),
+        gr.update(visible=True),
     )
 
 

@@ -62,26 +62,29 @@ def build(shared: Shared, lesson: gr.State) -> Training:
 
 
 def _controls() -> list[Any]:
-    """The settings in the order of `config_of`."""
-    epochs = gr.Slider(1, 200, 20, step=1, label="Epochs", info="How often each photo is looked at.")
-    rate = gr.Number(
-        tricks.OPTIMIZERS["adamw"].rate, label="Learning rate", info="How far each step goes.", step=0.0005
-    )
-    seed = gr.Number(0, precision=0, label="Seed", info="Another seed, another split and another order.")
+    """The settings in the order of `config_of`, at the engine's own defaults."""
+    own = TrainConfig()
+    epochs = gr.Slider(1, 200, own.epochs, step=1, label="Epochs", info="How often each photo is looked at.")
+    rate = gr.Number(own.rate, label="Learning rate", info="How far each step goes.", step=own.rate / 2)
+    seed = gr.Number(own.seed, precision=0, label="Seed", info="Another seed, another split and another order.")
     with gr.Accordion(texts.MORE, open=False):
-        optimizer = gr.Dropdown(list(tricks.OPTIMIZER_NAMES), value="adamw", label="Optimiser")
+        optimizer = gr.Dropdown(list(tricks.OPTIMIZER_NAMES), value=own.optimizer, label="Optimiser")
         optimizer.input(_rate, optimizer, rate, queue=False, show_progress="hidden", api_visibility="private")
-        decay = gr.Dropdown(list(tricks.DECAY_NAMES), value="cosine", label="Learning rate over time")
-        init = gr.Dropdown(list(tricks.INIT_NAMES), value="zeros", label="First weights")
-        batch = gr.Slider(1, 512, 32, step=1, label="Photos a step")
-        weight_decay = gr.Slider(0, 1, 0.01, label="Weight decay", info="Pulls the weights towards zero.")
-        smoothing = gr.Slider(0, 0.5, 0.0, label="Label smoothing", info="Asks for a little less than certainty.")
-        standardise = gr.Checkbox(True, label="Standardise the features")
-        balance = gr.Checkbox(False, label="Every class the same say, however many photos it has")
-        patience = gr.Slider(
-            0, 50, 0, step=1, label="Patience", info="Stop after so many epochs without progress; 0: never."
+        decay = gr.Dropdown(list(tricks.DECAY_NAMES), value=own.decay, label="Learning rate over time")
+        init = gr.Dropdown(list(tricks.INIT_NAMES), value=own.init, label="First weights")
+        batch = gr.Slider(1, 512, own.batch_size, step=1, label="Photos a step")
+        weight_decay = gr.Slider(0, 1, own.weight_decay, label="Weight decay", info="Pulls the weights towards zero.")
+        smoothing = gr.Slider(
+            0, 0.5, own.label_smoothing, label="Label smoothing", info="Asks for a little less than certainty."
         )
-        share = gr.Slider(0.1, 0.5, 0.2, step=0.05, label="Held out", info="Share of the photos that only judge.")
+        standardise = gr.Checkbox(own.standardise, label="Standardise the features")
+        balance = gr.Checkbox(own.class_weights, label="Every class the same say, however many photos it has")
+        patience = gr.Slider(
+            0, 50, own.patience, step=1, label="Patience", info="Stop after so many epochs without progress; 0: never."
+        )
+        share = gr.Slider(
+            0.1, 0.5, own.held_out, step=0.05, label="Held out", info="Share of the photos that only judge."
+        )
     return [
         epochs,
         rate,

@@ -91,7 +91,7 @@ NO_PICTURES = "This set has features only, so no photos can be shown."
 READY_OTHER = "This ready set was computed by the default network; choose that above, or give photos."
 TRAIN, MORE = "Train", "More settings"
 TRAIN_EMPTY = "Press Train and watch the loss fall. The network stays frozen; only the head learns."
-TO_REPORT, TO_HOME = "How good is it? →", "Take it home →"
+TO_TRAIN, TO_REPORT, TO_HOME = "Train with these →", "How good is it? →", "Take it home →"
 LOSS, ACCURACY = "Loss", "Accuracy"
 YOUR_PHOTO_NOW = "Your photo, as the head sees it now"
 REPORT_EMPTY = "Train first: then this says how good the head is, and on which photos it fails."
@@ -426,6 +426,7 @@ INSIDE = "Inside"
 INSIDE_NONE = "Give a photo, or press one of the examples: then you see which part of it made the decision."
 INSIDE_CLASSES = "Explain which class"
 INSIDE_TESTING = "Testing whether the map means something …"
+INSIDE_HEAT = "Bright: this speaks for it. A dark margin, where there is one, the network did not see."
 INSIDE_AGAINST, INSIDE_AGAINST_INFO = "Rather than", "What speaks for this class and not for that one."
 INSIDE_ALL = "all others"
 INSIDE_CHIPS = {"dog": "Why not a dog?", "lion": "Cat against lion", "fooled": "My fooled photo against the original"}
@@ -480,11 +481,6 @@ INSIDE_NO_OTHER_SET = "Choose one of the sets of the list."
 def inside_why(title: str, rival: str) -> str:
     """The question that the heat map answers."""
     return f"Why “{title}” and not “{rival}”?" if rival else f"Why “{title}”?"
-
-
-def inside_heat(question: str) -> str:
-    """What the heat map is, in words."""
-    return f"{question} Bright: it speaks for it. Dark: the network did not see it."
 
 
 def inside_hidden(title: str, shares: tuple[float, float, float], holds: bool) -> str:

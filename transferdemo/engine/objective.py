@@ -14,6 +14,8 @@ from ..heads import Classifier
 from ..types import Pixels
 from .stages import FEATURES, stages
 
+RELUS = (nn.ReLU, nn.ReLU6, nn.Hardswish)  # below zero their gradient is nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -46,18 +48,52 @@ def class_objective(classifier: Classifier, classes: Sequence[int]) -> Objective
 
 
 def channel_objective(classifier: Classifier, layer: int, channel: int) -> Objective:
-    """Raise the mean of one channel of the maps of one of the network's `stages`."""
+    """Raise the mean of one channel of the maps of one of the network's `stages`, before a ReLU makes it nothing.
+
+    Behind a ReLU a channel that does not fire yet would have no gradient, and the picture would stay grey.
+    """
     backbone, place = classifier.backbone, stages(classifier)[layer]
 
-    def score(pixels: Pixels) -> Score:
+    def maps_of(pixels: Pixels) -> Tensor:
         inputs = backbone.normalise(pixels)
         if place.name == FEATURES:
-            maps = backbone.net.forward_features(inputs)
-        else:
-            _, (maps,) = backbone.net.forward_intermediates(inputs, indices=[layer], stop_early=True)
-        return Score(-maps[:, channel].mean(), None)
+            features: Tensor = backbone.net.forward_features(inputs)
+            return features
+        _, (maps,) = backbone.net.forward_intermediates(inputs, indices=[layer], stop_early=True)
+        return maps  # type: ignore[no-any-return]
 
-    return Objective(classifier, classifier.spec.size, score)
+    size = classifier.spec.size
+    with torch.no_grad(), _kept_before(list(backbone.net.modules())) as ran:
+        channels = maps_of(torch.zeros(1, 3, size, size, device=classifier.device)).shape[1]
+    last = [module for module, values in ran if values.ndim == 4 and values.shape[1] == channels][-1:]
+
+    def score(pixels: Pixels) -> Score:
+        with _kept_before(last) as ran:
+            maps = maps_of(pixels)
+        raised = ran[-1][1] if ran else maps
+        return Score(-raised[:, channel].mean(), None)
+
+    return Objective(classifier, size, score)
+
+
+@contextmanager
+def _kept_before(modules: Sequence[nn.Module]) -> Iterator[list[tuple[nn.Module, Tensor]]]:
+    """What goes into every ReLU among `modules` in this thread, in order; many write over their input, so they get a copy."""
+    kept: list[tuple[nn.Module, Tensor]] = []
+    thread = threading.get_ident()
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if threading.get_ident() != thread:
+            return None
+        kept.append((module, inputs[0]))
+        return (inputs[0].clone(), *inputs[1:])
+
+    hooks = [m.register_forward_pre_hook(keep) for m in modules if isinstance(m, RELUS)]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import nn
 from transferdemo.backbones import DEFAULT
 from transferdemo.engine import ideal as module
 from transferdemo.engine.ideal import METHODS, RECIPES, IdealConfig, IdealDone, IdealStep, ideal, why
-from transferdemo.engine.objective import skip_gradient
+from transferdemo.engine.objective import channel_objective, skip_gradient
 from transferdemo.engine.parameterise import (
     Spectrum,
     Views,
@@ -25,6 +25,7 @@ from transferdemo.engine.parameterise import (
     look,
     total_variation,
 )
+from transferdemo.engine.stages import stages
 from transferdemo.errors import BadSetting
 from transferdemo.heads import Classifier, load_classifier
 from transferdemo.types import View
@@ -158,6 +159,19 @@ def test_a_channel_can_be_the_target(toy: Classifier, every_step: None) -> None:
     first, *_, done = ideal([toy], IdealConfig(channel=(0, 2), steps=20, size=128, tv=0))
     assert first.probability is None and done.probability is None and done.robust_probability is None
     assert done.image8[..., 2].mean() > first.image8[..., 2].mean() + 5
+
+
+def test_a_channel_that_does_not_fire_yet_has_a_gradient() -> None:
+    classifier = load_classifier(View(DEFAULT))
+    last = len(stages(classifier)) - 1
+    grey = torch.full((1, 3, 224, 224), 0.5)
+    with torch.no_grad():
+        maps = classifier.backbone.net.forward_features(classifier.backbone.normalise(grey))
+    silent = int((maps[0].amax((1, 2)) == 0).nonzero()[0])
+    pixels = grey.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(channel_objective(classifier, last, silent).score(pixels).loss, pixels)
+    assert slope.abs().max() > 0
+    assert not any(part._forward_pre_hooks for part in classifier.modules())
 
 
 def test_smoothness_is_obeyed(toy: Classifier) -> None:

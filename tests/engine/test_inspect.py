@@ -19,6 +19,7 @@ from transferdemo.engine import stages as inside
 from transferdemo.engine.channels import (
     FiresConfig,
     FiresDone,
+    at_home,
     fires_most,
     first_filters,
     project,
@@ -342,6 +343,16 @@ def test_the_map_of_a_folder_keeps_groups_apart() -> None:
     assert project(torch.tensor([[0.0], [1.0]])).points.shape == (2, 2)
     with pytest.raises(BadSetting):
         project(torch.ones(1, 5))
+
+
+def test_whose_nearest_neighbour_is_of_its_own_class() -> None:
+    features = np.array([[0.0], [1.0], [10.0], [11.0]], np.float32)
+    apart = np.arange(4)
+    assert at_home(features, np.array([0, 0, 1, 1]), apart) == 1.0
+    assert at_home(features, np.array([0, 1, 1, 0]), apart) == 0.0
+    assert at_home(features, np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])) == 0.5  # a near duplicate does not count
+    with pytest.raises(BadSetting):
+        at_home(features, np.array([0, 0, 1, 1]), np.zeros(4, int))
 
 
 def test_first_filters_only_where_they_make_a_picture(small: Classifier) -> None:

@@ -19,6 +19,7 @@ _ROWS = 512  # hashes compared with all others at once
 def phash(thumbnail: bytes) -> int:
     """Return imagehash's pHash of a JPEG as 64 bits; of a 128 px thumbnail it differs from the photo's own by 0 to 2."""
     with Image.open(io.BytesIO(thumbnail), formats=("JPEG",)) as image:
+        image.draft("L", image.size)  # only the brightness is decoded, a third of the time
         return int(str(imagehash.phash(image)), 16)
 
 

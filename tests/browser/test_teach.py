@@ -17,7 +17,7 @@ from transferdemo.heads import read_head
 from transferdemo.ui import texts
 
 expect.set_options(timeout=3 * PATIENCE)
-HOSTILE = ("<img src=x onerror=alert(1)>", "..x", "🐶 ünï", "‮right to left", "a" * 64)
+HOSTILE = ("<img src=x onerror=alert(1)>", 'a & b "c"', "🐶 ünï", "‮right to left", "a" * 64)
 
 
 def open_tab(page: Page) -> Page:

@@ -27,6 +27,7 @@ MethodName = Literal["smallest", "pgd-linf", "pgd-l2", "fgsm", "lesson"]
 METHODS: tuple[str, ...] = get_args(MethodName)
 EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
 MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
+LAST_SOFTNESS = 0.2  # of the goal's lead, in logits; it is 1 in the beginning
 PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
 
 
@@ -182,13 +183,19 @@ class _Search:
     def advance(self) -> None:
         """One gradient, and the change that follows from it; after the last one a glance at that change too."""
         began = time.perf_counter()
-        seen = look(self.classifier, self.goal, self.clean, self.change, self.config.tv)
+        seen = look(self.classifier, self.goal, self.clean, self.change, softness=self._softness(), tv=self.config.tv)
         self._keep(seen)
         self.change = self.method.next(seen)
         self.step += 1
         if self.step == self.config.gradients:
             self._keep(glance(self.classifier, self.goal, self.clean, self.change))
         self.seconds += time.perf_counter() - began
+
+    def _softness(self) -> float:
+        """All other classes count at first, the nearest ones in the end; a probability always counts them all."""
+        if self.config.method != "smallest" or self.config.confidence > 0:
+            return 1.0
+        return 1 - (1 - LAST_SOFTNESS) * self.step / self.config.gradients
 
     def _keep(self, seen: Look) -> None:
         score = self.method.score(seen)

@@ -31,14 +31,7 @@ class Look:
 class Goal:
     """For each of N pictures the classes that count: any of `targets`, or without them anything but the class it has."""
 
-    def __init__(
-        self,
-        original: Tensor,
-        classes: int,
-        targets: Sequence[int] | None,
-        confidence: float = 0.0,
-        sharpness: float = 1.0,
-    ) -> None:
+    def __init__(self, original: Tensor, classes: int, targets: Sequence[int] | None, confidence: float = 0.0) -> None:
         self.original = original[:, None]  # (N, 1) class of the clean picture
         self.wanted = torch.zeros(len(original), classes, dtype=torch.bool, device=original.device)
         if targets is None:
@@ -46,39 +39,35 @@ class Goal:
         else:
             self.wanted[:, list(targets)] = True
         self.odds = math.log(confidence / (1 - confidence)) if confidence > 0 else None
-        self.sharpness = sharpness
 
-    def gain(self, logits: Logits) -> Tensor:
-        """What a search climbs, (N,): the soft lead of the wanted classes, in logits.
+    def gain(self, logits: Logits, softness: float = 1.0) -> Tensor:
+        """What a search climbs, (N,): the lead of the wanted classes in logits, softly.
 
-        With `sharpness` 1 it is their log odds, and its gradient points where cross-entropy's does; above, classes that
-        are far from the border count less, as only the best one stands in the way.
+        With `softness` 1 it is their log odds, log(p / (1 - p)), whose gradient points where cross-entropy's does. Towards 0
+        it is the lead over the best other class alone: only that one stands in the way.
         """
-        wanted, rest = self._sides(logits * self.sharpness)
-        return (wanted.logsumexp(1) - rest.logsumexp(1)) / self.sharpness
-
-    def log_odds(self, logits: Logits) -> Tensor:
-        """log(p / (1 - p)) of the wanted classes together, (N,)."""
-        wanted, rest = self._sides(logits)
-        return wanted.logsumexp(1) - rest.logsumexp(1)
+        wanted, rest = self._sides(logits / softness)
+        return (wanted.logsumexp(1) - rest.logsumexp(1)) * softness
 
     def slack(self, logits: Logits) -> Tensor:
         """Logits (N,) by which the goal is exceeded: the best class is a wanted one by `MARGIN`, and sure enough."""
         wanted, rest = self._sides(logits)
         lead = wanted.amax(1) - rest.amax(1) - MARGIN
-        return lead if self.odds is None else lead.minimum(self.log_odds(logits) - self.odds)
+        return lead if self.odds is None else lead.minimum(self.gain(logits) - self.odds)
 
     def _sides(self, logits: Logits) -> tuple[Tensor, Tensor]:
         return logits.masked_fill(~self.wanted, -torch.inf), logits.masked_fill(self.wanted, -torch.inf)
 
 
-def look(network: nn.Module, goal: Goal, clean: Levels, change: Levels, smoothness: float = 0.0) -> Look:
-    """Look at `clean + change` once, with the gradient. `smoothness` is the TV weight, see `smooth`. Raises OutOfMemory."""
+def look(
+    network: nn.Module, goal: Goal, clean: Levels, change: Levels, *, softness: float = 1.0, tv: float = 0.0
+) -> Look:
+    """Look at `clean + change` once, with the gradient; `softness` as in `Goal.gain`, `tv` as in `smooth`. Raises OutOfMemory."""
     with out_of_memory_explained(), torch.enable_grad():
         pixels = to_pixels(clean + change).requires_grad_()
         logits = network(pixels)
-        (gradient,) = torch.autograd.grad(goal.gain(logits).sum(), pixels)
-    return _seen(goal, change, logits.detach(), to_flat(smooth(gradient, smoothness) if smoothness else gradient))
+        (gradient,) = torch.autograd.grad(goal.gain(logits, softness).sum(), pixels)
+    return _seen(goal, change, logits.detach(), to_flat(smooth(gradient, tv) if tv else gradient))
 
 
 def glance(network: nn.Module, goal: Goal, clean: Levels, change: Levels) -> Look:
@@ -90,7 +79,7 @@ def glance(network: nn.Module, goal: Goal, clean: Levels, change: Levels) -> Loo
 
 def _seen(goal: Goal, change: Levels, logits: Logits, gradient: Tensor) -> Look:
     original = logits.softmax(1).gather(1, goal.original)[:, 0]
-    return Look(change, gradient, goal.slack(logits), goal.log_odds(logits).sigmoid(), original)
+    return Look(change, gradient, goal.slack(logits), goal.gain(logits).sigmoid(), original)
 
 
 def smooth(gradient: Tensor, weight: float) -> Tensor:

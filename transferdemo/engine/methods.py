@@ -56,7 +56,7 @@ class Smallest:
     TURN = 0.3  # the radius changes at most by this share in a step
     AIM = 0.005  # slack in logits that a step of the radius is aimed at
     TIGHTER = 0.995  # of the best norm: the radius stays below it, whether the goal is met there or not
-    MEMORY = 6.0  # of the direction, see `_pace`
+    MEMORY = 8.0  # of the direction, see `_pace`
 
     def __init__(self, clean: Levels, steps: int) -> None:
         self.room, self.patience, self.step = Room(clean, self.MOST), max(1, steps // 4), 0
@@ -90,7 +90,7 @@ class Smallest:
         self.radius = self.radius.minimum(self.TIGHTER * self.best)
 
     def _pace(self) -> float:
-        """The weight of the newest gradient in the direction: near half at first, then like 6 / step."""
+        """The weight of the newest gradient in the direction: near half at first, then like 8 / step."""
         return self.MEMORY / (self.step + 1 + self.MEMORY / 0.6)
 
     def score(self, look: Look) -> Tensor:

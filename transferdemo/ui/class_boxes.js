@@ -39,13 +39,13 @@ function add(box, data, burst, type = "image/jpeg") {
 
 const total = () => [...boxes.children].reduce((sum, box) => sum + box.photos.length, 0);
 
-async function record(box, held) {   // ten frames a second while the button is held
+async function burst(box, held) {   // ten frames a second while the button is held
   try { await camera(); } catch { news.textContent = say.noCamera; return; }
   box.querySelector(".view").replaceChildren(video);
   if (video.paused) await video.play();
-  const burst = `burst ${++bursts}`;
+  const name = `burst ${++bursts}`;
   while (held() && box.isConnected) {
-    if (video.videoWidth) add(box, await frame(), burst);
+    if (video.videoWidth) add(box, await frame(), name);
     await new Promise((go) => setTimeout(go, 100));
   }
 }
@@ -53,7 +53,7 @@ async function record(box, held) {   // ten frames a second while the button is 
 function wire(box) {
   let down = false;
   const button = box.querySelector(".record"), input = box.querySelector("input[type=file]");
-  const press = (event) => { event.preventDefault(); if (!down) { down = true; button.classList.add("on"); record(box, () => down); } };
+  const press = (event) => { event.preventDefault(); if (!down) { down = true; button.classList.add("on"); burst(box, () => down); } };
   const release = () => { down = false; button.classList.remove("on"); };
   button.addEventListener("pointerdown", press);
   for (const end of ["pointerup", "pointerleave", "pointercancel", "blur"]) button.addEventListener(end, release);

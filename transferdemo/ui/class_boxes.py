@@ -6,10 +6,11 @@ The component's `upload` event passes a value for `folder_picker.picked`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+from .folder_picker import scripts
 
 TEXTS = {
     "class": "Class",
@@ -60,9 +61,13 @@ CSS = """
 
 def class_boxes(photos: int = 2000, classes: int = 50, **options: Any) -> gr.HTML:
     """Boxes with editable names, *Hold to record*, *Add photos* and *+ class*."""
-    here = Path(__file__).parent
-    script = (here / "zip.js").read_text("utf-8") + (here / "class_boxes.js").read_text("utf-8")
     return gr.HTML(
-        value=None, html_template=HTML, css_template=CSS, js_on_load=script, texts=TEXTS, max_photos=photos,
-        max_classes=classes, **options,
-    )  # fmt: skip
+        value=None,
+        html_template=HTML,
+        css_template=CSS,
+        js_on_load=scripts("zip.js", "class_boxes.js"),
+        texts=TEXTS,
+        max_photos=photos,
+        max_classes=classes,
+        **options,
+    )

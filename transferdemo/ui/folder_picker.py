@@ -82,6 +82,11 @@ class Picked:
     counts: dict[str, int] = field(default_factory=dict)  # reason -> how many files
 
 
+def scripts(*names: str) -> str:
+    """The page's own scripts of these names, one behind the other."""
+    return "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in names)
+
+
 def folder_picker(label: str = "A folder of photos", photos: int = PHOTOS, room: int = ROOM, **options: Any) -> gr.HTML:
     """A box to choose or drop a folder or a zip, keyboard and phone included; its `upload` event passes a value for `picked`.
 
@@ -94,7 +99,7 @@ def folder_picker(label: str = "A folder of photos", photos: int = PHOTOS, room:
         label=label,
         html_template=HTML,
         css_template=CSS,
-        js_on_load=Path(__file__).with_suffix(".js").read_text("utf-8"),
+        js_on_load=scripts("zip.js", "folder_picker.js"),
         texts=TEXTS,
         **limits,
         **options,

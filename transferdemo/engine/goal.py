@@ -62,7 +62,7 @@ class Goal:
 def look(
     network: nn.Module, goal: Goal, clean: Levels, change: Levels, *, softness: float = 1.0, tv: float = 0.0
 ) -> Look:
-    """Look at `clean + change` once, with the gradient; `softness` as in `Goal.gain`, `tv` as in `smooth`. Raises OutOfMemory."""
+    """Look at `clean + change` once, with gradient; `softness` as in `Goal.gain`, `tv` as in `smooth`. Raises OutOfMemory."""
     with out_of_memory_explained(), torch.enable_grad():
         pixels = to_pixels(clean + change).requires_grad_()
         logits = network(pixels)

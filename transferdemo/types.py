@@ -71,6 +71,12 @@ class View:
     def __post_init__(self) -> None:
         check_choice("fit", self.fit, FITS)
 
+    @property
+    def fitting(self) -> Fit:
+        """How a photo becomes the input: as chosen, else as the head was trained. A crop leaves exact sizes as they are."""
+        wanted = self.head.fit if self.head and self.fit == "auto" else self.fit
+        return "auto" if wanted == "crop" and self.fit == "auto" else wanted
+
 
 def check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
     """Raise BadSetting unless `value` is a finite number in [low, high] (whole: an integer); booleans are refused."""

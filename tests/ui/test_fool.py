@@ -17,7 +17,7 @@ from transferdemo.heads import CATS, DOGS, Classifier, imagenet_names
 from transferdemo.types import Head, Image8, Photo, View
 from transferdemo.ui import fool_show, fool_strength, fool_trial, texts
 from transferdemo.ui.fool_parts import choices
-from transferdemo.ui.fool_trial import Trial, Wish, fit_of, judged, proved, start, steps
+from transferdemo.ui.fool_trial import Trial, Wish, judged, proved, start, steps
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +159,8 @@ def test_the_target_that_is_offered(network: Classifier) -> None:
 
 def test_a_picture_of_the_networks_size_is_not_resized(network: Classifier) -> None:
     view = View("toy.test", network.head)
-    assert network.head.fit == "crop" and fit_of(view) == "auto"
-    assert fit_of(replace(view, fit="pad")) == "pad" and fit_of(replace(view, head=None, fit="exact")) == "exact"
+    assert network.head.fit == "crop" and view.fitting == "auto"
+    assert replace(view, fit="pad").fitting == "pad" and replace(view, head=None, fit="exact").fitting == "exact"
 
 
 def test_the_curve_of_a_head(photo: Photo, network: Classifier) -> None:

@@ -70,9 +70,8 @@ def run(args: argparse.Namespace) -> None:
     config = _config(args, classifier)
     paths = pictures_in(args.pictures)
     files = _files(paths, args.out)
-    fit = head.fit if head and args.fit == "auto" and head.fit != "crop" else args.fit
     done = 0
-    for path, result in _results(classifier, paths, fit, config, args.json):
+    for path, result in _results(classifier, paths, view.fitting, config, args.json):
         done += not isinstance(result, str)
         _tell(path, files[path], result, classifier.classes, args.json)
     if not done:
@@ -145,7 +144,7 @@ def _ready(classifier: Classifier, paths: list[Path], fit: str, config: AttackCo
     from ..errors import BadImage
     from ..images import open_many
 
-    for path, opened in zip(paths, open_many(paths, classifier.spec, fit), strict=True):  # type: ignore[arg-type]
+    for path, opened in zip(paths, open_many(paths, classifier.spec, view.fitting), strict=True):  # type: ignore[arg-type]
         if isinstance(opened, BadImage):
             yield path, str(opened)
         elif config.targets is not None and classify_alone(classifier, opened.image8).index in config.targets:

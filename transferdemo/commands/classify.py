@@ -48,9 +48,8 @@ def run(args: argparse.Namespace) -> None:
     paths = pictures_in(args.pictures)
     failed = 0
     sources = [(str(path), path) for path in paths]
-    fit = head.fit if head and args.fit == "auto" else args.fit
     pets = None if head else pets_head(classifier.backbone)
-    events = classify_many(classifier, sources, fit, pets, args.top)
+    events = classify_many(classifier, sources, view.fitting, pets, args.top)
     for event in with_bar(events, "classifying", quiet=args.json or len(paths) < 8):
         if isinstance(event, ClassifyDone):
             failed = event.failed

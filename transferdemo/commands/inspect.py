@@ -49,11 +49,10 @@ def run(args: argparse.Namespace) -> None:
     view = View(args.backbone or (head.backbone if head else DEFAULT), head, args.fit)
     classifier = load_classifier(view, choose(args.device))
     photo = open_photo(args.picture)
-    fit = head.fit if head and args.fit == "auto" else args.fit
     config = InspectConfig(args.layer, args.method, args.target, args.against)
-    seen = look(classifier, fit_image(photo.image8, classifier.spec, fit), config)
+    seen = look(classifier, fit_image(photo.image8, classifier.spec, view.fitting), config)
     hidden = hide_test(classifier, seen.image8, seen.cam)
-    written = _write(args.out, drawn(classifier, seen, photo.image8, fit))
+    written = _write(args.out, drawn(classifier, seen, photo.image8, view.fitting))
     if not args.json:
         _say(seen, hidden, written)
     emit({"event": "done", **record(seen, hidden)})

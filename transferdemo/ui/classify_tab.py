@@ -31,9 +31,8 @@ MANY = 2000
 def answer(photo: Photo, view: View) -> tuple[Prediction, Classifier]:
     """One photo's prediction by the chosen network and head."""
     classifier = load_classifier(view)
-    fit = view.head.fit if view.head and view.fit == "auto" else view.fit
     pets = None if view.head else pets_head(classifier.backbone)
-    return classify(classifier, photo, fit, pets), classifier
+    return classify(classifier, photo, view.fitting, pets), classifier
 
 
 def note(prediction: Prediction, classifier: Classifier) -> str:
@@ -140,7 +139,7 @@ def many(paths: list[str] | None, view: View, settings: Settings, visitor: str) 
     steps: list[ClassifyStep] = []
 
     def events() -> Any:
-        for event in classify_many(classifier, sources, view.fit, pets):
+        for event in classify_many(classifier, sources, view.fitting, pets):
             if isinstance(event, ClassifyStep):
                 steps.append(event)
             yield event

@@ -18,7 +18,6 @@ from ..heads import Classifier, load_classifier
 from ..images import open_photo
 from ..types import Image8, Photo, View
 from . import bridge, photo, render, texts
-from .fool_trial import fit_of
 from .shared import Shared
 
 
@@ -79,7 +78,7 @@ def curves(given: Photo | None, view: View, held: Held | None) -> Generator[Prog
     images = held.images if held else _pictures(given)
     found: dict[str, Curve] = {}
     for number, (name, classifier) in enumerate(judges.items()):
-        fitted = [fit_image(image, classifier.spec, fit_of(view)) for image in images]
+        fitted = [fit_image(image, classifier.spec, view.fitting) for image in images]
         labels = held.labels if held and classifier.head is view.head else None
         for event in robustness_of(classifier, fitted, labels):
             if event.curve.right:

@@ -14,7 +14,7 @@ from ..engine.receipt import Receipt, receipt
 from ..engine.verdict import Answer, Result, classify_alone, judge
 from ..errors import BadImage, DemoError
 from ..heads import Classifier, groups, load_classifier
-from ..types import Fit, Image8, Photo, View
+from ..types import Image8, Photo, View
 from . import texts
 
 
@@ -78,19 +78,13 @@ class Trial:
         return self.clean if self.best is None else self.best.image8
 
 
-def fit_of(view: View) -> Fit:
-    """How the photo becomes the network's input: one of its very size goes in pixel for pixel, unless it shall be padded."""
-    fit = view.head.fit if view.head and view.fit == "auto" else view.fit
-    return "auto" if fit == "crop" else fit
-
-
 def start(photo: Photo | None, view: View, wish: Wish) -> tuple[Classifier, Trial]:
     """The network, and an attempt that has not begun. Raises BadImage without a photo, BadSetting for a wish that cannot be."""
     if photo is None:
         raise BadImage(texts.NO_PHOTO)
     classifier = load_classifier(view)
     config = wish.config(classifier)
-    clean = fit_image(photo.image8, classifier.spec, fit_of(view))
+    clean = fit_image(photo.image8, classifier.spec, view.fitting)
     before = classify_alone(classifier, clean)
     return classifier, Trial(view, clean, config, classifier.classes, before, str(wish.target).strip().lower())
 
@@ -100,7 +94,7 @@ def preset(photo: Photo | None, view: View) -> str:
     if photo is None:
         return ANYTHING
     classifier = load_classifier(view)
-    seen = fit_image(photo.image8, classifier.spec, fit_of(view))
+    seen = fit_image(photo.image8, classifier.spec, view.fitting)
     return opposite(classifier.head, classify_alone(classifier, seen).index)
 
 

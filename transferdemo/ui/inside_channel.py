@@ -23,7 +23,6 @@ from ..images import open_photo
 from ..types import Image8, Photo, View
 from . import bridge, inside_show, photo, render, texts
 from .clickable import chosen_of
-from .fool_trial import fit_of
 from .inside_look import Asked, firing, marked, see
 from .shared import KEEP, Settings, Shared
 from .teach_state import Lesson
@@ -165,7 +164,7 @@ def searched(
 
     def events() -> Iterator[int | FiresStep]:
         part = replace(embedded.folder, photos=photos)
-        with closing(fitted(part, classifier.spec, fit_of(view))) as opening:
+        with closing(fitted(part, classifier.spec, view.fitting)) as opening:
             for step in opening:
                 images.extend(step.images)
                 names.extend(by_hash[sha256] for sha256 in step.hashes)

@@ -11,7 +11,6 @@ from ..engine.inspect import InspectConfig, Inspection, look
 from ..heads import Classifier, groups, load_classifier
 from ..pictures import Map, enlarge, overlay, scaled, to_photo
 from ..types import Fit, Image8, Photo, View
-from .fool_trial import fit_of
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def group_name(classes: tuple[int, ...], classifier: Classifier) -> str:
 
 def see(photo: Photo, view: View, asked: Asked) -> Seen:
     """Look at a photo through the chosen network. Raises DemoError."""
-    classifier, fit = load_classifier(view), fit_of(view)
+    classifier, fit = load_classifier(view), view.fitting
     inside = look(classifier, fit_image(photo.image8, classifier.spec, fit), asked.config())
     return Seen(photo, classifier, fit, asked, inside)
 

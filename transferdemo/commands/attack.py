@@ -144,7 +144,7 @@ def _ready(classifier: Classifier, paths: list[Path], fit: str, config: AttackCo
     from ..errors import BadImage
     from ..images import open_many
 
-    for path, opened in zip(paths, open_many(paths, classifier.spec, view.fitting), strict=True):  # type: ignore[arg-type]
+    for path, opened in zip(paths, open_many(paths, classifier.spec, fit), strict=True):  # type: ignore[arg-type]
         if isinstance(opened, BadImage):
             yield path, str(opened)
         elif config.targets is not None and classify_alone(classifier, opened.image8).index in config.targets:

@@ -279,11 +279,12 @@ def _check_tensors(weight: Tensor, bias: Tensor, classes: int) -> None:
 
 
 def pets_head(backbone: Backbone) -> Head | None:
-    """The shipped head that tells cats from dogs on this network, or None."""
-    return shipped_heads(backbone).get("cats_dogs")
+    """The shipped head that tells cats from dogs on exactly these weights, or None."""
+    head = shipped_heads(backbone.tag).get("cats_dogs")
+    return head if head and head.digest == backbone.digest else None
 
 
-def shipped_heads(backbone: Backbone) -> dict[str, Head]:
-    """The heads in weights/heads/ that were made on exactly these weights, by file name."""
+def shipped_heads(tag: str) -> dict[str, Head]:
+    """The heads in weights/heads/ that were made on the network of this tag, by file name."""
     heads = {path.stem: read_head(path) for path in sorted((OWN_WEIGHTS / "heads").glob("*.safetensors"))}
-    return {name: h for name, h in heads.items() if (h.backbone, h.digest) == (backbone.tag, backbone.digest)}
+    return {name: head for name, head in heads.items() if head.backbone == tag}

@@ -57,8 +57,7 @@ def heads_of(tag: str, own: dict[str, Head]) -> list[tuple[str, str]]:
     """
     spec = resolve(tag)
     choices = [(texts.OWN_HEAD if spec.top1 is not None or spec.tag not in BACKBONES else texts.NO_CLASSES, OWN)]
-    if find_weights(spec):
-        choices += [(SHIPPED.get(k, title_of(h.classes)), k) for k, h in shipped_heads(load_backbone(tag)).items()]
+    choices += [(SHIPPED.get(k, title_of(h.classes)), k) for k, h in shipped_heads(spec.tag).items()]
     for name, head in own.items():
         reason = "" if head.backbone == spec.tag else f" (needs {resolve(head.backbone).title})"
         choices.append((own_title(name, head) + reason, f"mine/{name}"))
@@ -69,7 +68,7 @@ def head_called(key: str, tag: str, own: dict[str, Head]) -> Head | None:
     """The head behind a menu entry; None for the network's own classes. Raises BadSetting for one of another network."""
     if key == OWN:
         return None
-    head = own.get(key.removeprefix("mine/")) if key.startswith("mine/") else shipped_heads(load_backbone(tag)).get(key)
+    head = own.get(key.removeprefix("mine/")) if key.startswith("mine/") else shipped_heads(tag).get(key)
     if head is None:
         raise BadSetting("That head is not here any more; choose another.")
     if head.backbone != resolve(tag).tag:

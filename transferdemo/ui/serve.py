@@ -20,6 +20,8 @@ EXPOSED = """A public link is about to be made. Whoever has it can reach this pa
 classify pictures, train heads and run jobs on this computer, through Gradio's servers. Your files stay closed to them,
 and photos that visitors give come to this computer and are deleted an hour after use."""
 
+WARM_AFTER = 1.0  # seconds: the first page comes first
+
 
 def serve(args: argparse.Namespace) -> None:
     """Build and serve the page; returns on Ctrl-C. Exits with one sentence on a flag that cannot be used."""
@@ -31,11 +33,14 @@ def serve(args: argparse.Namespace) -> None:
         sys.exit(str(error))
     demo = build(settings)
     janitor.start()
-    threading.Thread(target=_warm, args=(args.device,), daemon=True).start()
     demo.launch(
         server_name=args.host, server_port=args.port, share=args.share, inbrowser=not args.no_browser and _has_screen(),
-        **options,
+        prevent_thread_lock=True, **options,
     )  # fmt: skip
+    later = threading.Timer(WARM_AFTER, _warm, (args.device,))
+    later.daemon = True
+    later.start()
+    demo.block_thread()
 
 
 def _auth(args: argparse.Namespace) -> tuple[str, str] | None:

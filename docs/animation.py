@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).resolve().parent
-SIZE = {"width": 1120, "height": 700}
+SIZE = {"width": 1200, "height": 760}
 FRAME = 0.15  # seconds
 
 
@@ -51,13 +51,13 @@ class Film:
     """Screenshots of a page, each with the time that it is shown."""
 
     def __init__(self, page: Page) -> None:
-        self.page, self.frames, self.times = page, [], []
-        self.frames: list[Image.Image]
-        self.times: list[int]
+        self.page = page
+        self.frames: list[Image.Image] = []
+        self.times: list[int] = []
 
     def shoot(self, seconds: float) -> None:
         """Add what the page shows now."""
-        self.frames.append(Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").resize((896, 560)))
+        self.frames.append(Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").resize((840, 532)))
         self.times.append(int(1000 * seconds))
 
     def watch(self, frames: int) -> None:
@@ -80,25 +80,28 @@ def tab(page: Page, name: str) -> None:
 def act(page: Page) -> Film:
     """What the film shows: a photo named, a head trained, an ideal picture made, a photo that fools."""
     film = Film(page)
-    film.shoot(0.6)
     page.get_by_role("button", name="a cat", exact=True).click()
     page.locator("#answer .verdict").wait_for()
     page.wait_for_timeout(400)
-    film.shoot(1.4)
+    film.shoot(1.2)
+    tab(page, "Inside")
+    page.wait_for_timeout(4000)
+    film.shoot(1.0)
     tab(page, "Teach")
-    page.get_by_role("button", name="Cats or dogs", exact=True).click()
+    page.get_by_role("button", name="37 breeds", exact=True).click()
     page.locator("#train-status .progress").wait_for(timeout=60_000)
-    film.watch(8)
-    film.shoot(0.6)
+    film.watch(6)
+    film.shoot(0.5)
     tab(page, "Ideal")
     page.locator("#try-ideal-zebra").click()
     page.wait_for_timeout(1500)
-    film.watch(14)
-    tab(page, "Fool")
-    page.locator("#try-fool-opposite").click()
-    page.wait_for_timeout(1500)
     film.watch(10)
-    film.shoot(1.0)
+    tab(page, "Fool")
+    page.locator("#fool-run").click()
+    page.wait_for_timeout(2500)
+    film.watch(8)
+    page.get_by_text("Saved file").first.wait_for(timeout=120_000)
+    film.shoot(1.6)
     return film
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,13 @@ import numpy as np
 import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image, ImageOps
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from transferdemo.data.archive import read_zip
 from transferdemo.data.folder import read_folder
 from transferdemo.errors import BadFile
 from transferdemo.ui.folder_picker import TEXTS, Picked, folder_picker, picked
 
-CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FEW = 40  # photos that the second picker of the page takes
 TIGHT = 240_000  # bytes that the third one sends at most
 
@@ -71,19 +67,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         demo.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROME:
-        pytest.skip("no Chromium here")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROME, headless=True, args=ARGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(browser: Browser, served: Served) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 900, "height": 800})
+def page(chrome: Browser, served: Served) -> Iterator[Page]:
+    context = chrome.new_context(viewport={"width": 900, "height": 800})
     page = context.new_page()
     page.set_default_timeout(60_000)
     expect.set_options(timeout=60_000)

@@ -35,7 +35,17 @@ class Screen:
     @property
     def outputs(self) -> list[Any]:
         """What an answer may write to."""
-        parts = [self.shown, self.why, self.against, self.reply, self.maps, self.second, self.layer, self.closer]
+        parts = [
+            self.shown,
+            self.why,
+            self.against,
+            self.reply,
+            self.maps,
+            self.second,
+            self.layer,
+            self.method,
+            self.closer,
+        ]
         return [*parts, self.panel.column]
 
 
@@ -95,7 +105,7 @@ def shows(screen: Screen, seen: Seen, beside: Seen | None, view: View) -> Update
         screen.shown: shown, screen.why: inside_show.why(seen, tested=False), screen.reply: "",
         screen.against: gr.update(choices=rivals(head.classes, tuple(groups(head))), value=asked.against or "", visible=True),
         screen.maps: heading + inside_show.sheets(seen, beside), screen.closer: inside_show.closer(seen),
-        screen.layer: gr.update(choices=layers(names), value=asked.layer or ""),
+        screen.layer: gr.update(choices=layers(names), value=asked.layer or ""), screen.method: asked.method,
     }  # fmt: skip
 
 

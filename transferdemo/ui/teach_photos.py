@@ -65,8 +65,8 @@ def build(shared: Shared, lesson: gr.State, steps: gr.Walkthrough) -> Photos:
     photos = Photos(lesson, steps, summary, status, pieces, ())
     outputs = [lesson, status, steps, *pieces]
     doors: list[tuple[Any, Any, Callable[..., Listing | Iterator[Any]]]] = [
-        (boxes.upload, boxes, lambda value: read_zip(picked(value).path, limits_of(settings))),
-        (picker.upload, picker, lambda value: read_zip(picked(value).path, limits_of(settings))),
+        (boxes.upload, boxes, lambda value: _picked(value, settings)),
+        (picker.upload, picker, lambda value: _picked(value, settings)),
         (by_path.click, path, lambda value: _by_path(value, settings)),
         (numbers.click, path, lambda _: digits(limits_of(settings))),
         (pets.click, path, lambda _: oxford_pets(data_folder(), "category", limits_of(settings))),
@@ -94,6 +94,12 @@ def _begin() -> tuple[str, Any]:
 
 def _end() -> Any:
     return gr.update(visible=False, interactive=False)
+
+
+def _picked(value: Any, settings: Settings) -> Listing:
+    """What the browser sent, with a count of what it left out."""
+    sent = picked(value)
+    return read_zip(sent.path, limits_of(settings)).with_skipped(sent.counts)
 
 
 def _by_path(path: str, settings: Settings) -> Listing:

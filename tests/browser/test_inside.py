@@ -76,6 +76,7 @@ def test_the_chips_answer_in_a_line_and_the_photo_stays_for_every_tab(page: Page
     page.locator("#try-inside-dog").click()
     expect(page.locator("#inside-reply")).to_contain_text("any dog")
     expect(page.locator("#inside-why h3")).to_have_text("Why “any dog”?")
+    proved(page)
     page.get_by_role("tab", name=texts.CLASSIFY, exact=True).click()
     expect(page.locator("#answer .verdict b")).to_have_text("cat")
 
@@ -90,3 +91,4 @@ def test_nothing_is_looked_at_while_another_tab_is_open(page: Page) -> None:
     expect(page.locator("#answer .verdict b")).to_have_text("neither")
     open_tab(page)
     expect(page.locator("#inside-why h3")).not_to_have_text(re.compile("cat"))
+    proved(page)

@@ -65,15 +65,22 @@ def fresh_answer(screen: Screen, photos: tuple[Photo | None, Photo | None], view
     if given is None:
         empty = {screen.why: render.empty(texts.INSIDE_NONE), screen.maps: "", screen.closer: ""}
         return empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | closed(screen)
-    same = shown is not None and shown.view is view and shown.sha256 == given.sha256
-    if same and shown is not None and shown.second == _hash(second):
+    if shown is not None and shown.view is view and shown.sha256 == given.sha256:
         return {screen.shown: gr.skip()}
     try:
-        return answered(screen, photos, view, shown.asked if same and shown else Asked()) | (
-            {} if same else closed(screen)
-        )
+        return answered(screen, (given, second), view, Asked()) | closed(screen)
     except DemoError as error:
         return {screen.why: render.empty(str(error)), screen.maps: "", screen.closer: "", screen.shown: None}
+
+
+def beside_answer(
+    screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, shown: Shown | None
+) -> Updates:
+    """The answer for another second photo, once the first one is shown; nothing where it is shown already."""
+    given, second = photos
+    if given is None or shown is None or shown.sha256 != given.sha256 or shown.second == _hash(second):
+        return {screen.shown: gr.skip()}
+    return answered(screen, photos, view, shown.asked)
 
 
 def closed(screen: Screen) -> Updates:

@@ -21,7 +21,7 @@ from ..images import encode_png
 from ..types import Photo, View, check_choice
 from . import bridge, inside_channel, inside_map, inside_show, inside_try, photo, render, texts
 from .clickable import chosen_of, clickable
-from .inside_answer import Screen, Updates, answered, closed, fresh_answer, layers, rivals, shows, tested
+from .inside_answer import Screen, Updates, answered, beside_answer, closed, fresh_answer, layers, rivals, shows, tested
 from .inside_look import Asked, Shown, see
 from .picture import SafeImage
 from .shared import KEEP, Shared
@@ -41,13 +41,17 @@ def build(shared: Shared) -> None:
     def fresh(given: Photo | None, second: Photo | None, view: View, shown: Shown | None, is_open: bool) -> Updates:
         return fresh_answer(screen, (given, second), view, shown) if is_open else {screen.shown: gr.skip()}
 
+    @bridge.told
+    def beside(given: Photo | None, second: Photo | None, view: View, shown: Shown | None) -> Updates:
+        return beside_answer(screen, (given, second), view, shown)
+
     opened = shared.tabs.select(_is_inside, None, is_open, **QUIET)
-    events = [opened, shared.given, screen.second.change(None, None, None, **QUIET), *shared.chosen]
-    for event in events:
+    for event in (opened, shared.given, *shared.chosen):
         looked = event.then(fresh, [*where, screen.shown, is_open], screen.outputs, **ASIDE)
         done = _then_test(shared, screen, looked)
         if event is opened:
             done.then(handler, [*inputs, is_open], outputs, **ASIDE)
+    _then_test(shared, screen, screen.second.change(beside, [*where, screen.shown], screen.outputs, **ASIDE))
     _wire_choices(shared, screen, where)
     for source in (screen.maps, screen.closer):
         inside_channel.tap(shared, screen.second, screen.panel, source)

@@ -285,6 +285,7 @@ INSIDE = {
     "Goal",
     "Pass",
     "Recipe",
+    "Prepared",
 }  # never leave the job that makes them: they hold graphs
 NAMES = {name: value for module in (typing, np, torch) for name, value in vars(module).items() if name[:1].isupper()}
 ALIASES = {"Image8", "Pixels", "Features", "Logits"}

@@ -167,28 +167,32 @@ class _Search:
         self.score = self.clean.new_full((len(images),), -torch.inf)
         self.best: dict[str, Tensor] = {}
         self.step, self.seconds = 0, 0.0
-        self.mark, self.marked = self.score, 0  # the score that was last much better, and at which step
+        self.used = torch.zeros_like(original)  # gradients that count for each photo
+        self.mark, self.marked = self.score, torch.zeros_like(original)  # the score that was last much better, and when
 
     @property
     def finished(self) -> bool:
-        """Whether the steps are used up, or the goal is met and more of them would not help."""
-        if self.step == self.config.gradients or not self.step:
-            return self.step > 0
-        if not bool((self.best["slack"] >= 0).all()):
-            return False
-        if self.config.method == "smallest":
-            return self.step - self.marked >= PATIENCE
-        return self.config.confidence > 0
+        """Whether the steps are used up, or all photos are done."""
+        return self.step == self.config.gradients or bool(self._done().all())
+
+    def _done(self) -> Tensor:
+        """The photos (N,) whose goal is met and for which more steps would not help; company does not change them."""
+        if self.step == 0 or (self.config.method != "smallest" and self.config.confidence == 0):
+            return torch.zeros_like(self.marked, dtype=torch.bool)
+        met = self.best["slack"] >= 0
+        return met & (self.step - self.marked >= PATIENCE) if self.config.method == "smallest" else met
 
     def advance(self) -> None:
         """One gradient, and the change that follows from it; after the last one a glance at that change too."""
         began = time.perf_counter()
+        running = ~self._done()
         seen = look(self.classifier, self.goal, self.clean, self.change, softness=self._softness(), tv=self.config.tv)
-        self._keep(seen)
+        self._keep(seen, running)
         self.change = self.method.next(seen)
         self.step += 1
+        self.used += running
         if self.step == self.config.gradients:
-            self._keep(glance(self.classifier, self.goal, self.clean, self.change))
+            self._keep(glance(self.classifier, self.goal, self.clean, self.change), running)
         self.seconds += time.perf_counter() - began
 
     def _softness(self) -> float:
@@ -197,15 +201,15 @@ class _Search:
             return 1.0
         return 1 - (1 - LAST_SOFTNESS) * self.step / self.config.gradients
 
-    def _keep(self, seen: Look) -> None:
+    def _keep(self, seen: Look, running: Tensor) -> None:
         score = self.method.score(seen)
-        better = score > self.score
+        better = running & (score > self.score)
         for name in ("change", "slack", "target", "original"):
             new, old = getattr(seen, name), self.best.get(name, getattr(seen, name))
             self.best[name] = torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
         self.score = torch.where(better, score, self.score)
-        if bool((self.score > self.mark + WORTHWHILE * self.mark.abs().clamp_max(1e9)).any()):
-            self.mark, self.marked = self.score, self.step
+        much = self.score > self.mark + WORTHWHILE * self.mark.abs().clamp_max(1e9)
+        self.mark, self.marked = torch.where(much, self.score, self.mark), torch.where(much, self.step, self.marked)
 
     def states(self, first: int) -> tuple[PhotoState, ...]:
         """The best picture of each photo; `first` is the number of the first one."""
@@ -230,8 +234,8 @@ class _Search:
                 judge(self.classifier, clean, state.image8, self.config.targets),
                 low=state.low,
                 high=state.high,
-                gradients=self.step,
+                gradients=used,
                 seconds=self.seconds / len(self.images),
             )
-            for clean, state in zip(self.images, self.states(0), strict=True)
+            for clean, state, used in zip(self.images, self.states(0), self.used.tolist(), strict=True)
         ]

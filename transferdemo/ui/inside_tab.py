@@ -26,7 +26,13 @@ from .inside_look import Asked, Shown, see
 from .picture import SafeImage
 from .shared import KEEP, Shared
 
-ASIDE: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "inside", **bridge.LIGHT}
+# One look after the other, so that an answer and the test behind it can never cross with those of the next press.
+ASIDE: dict[str, Any] = {
+    **bridge.LIGHT,
+    "api_visibility": "private",
+    "concurrency_id": "inside",
+    "concurrency_limit": 1,
+}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 GROUPS = ("any cat", "any dog")
 
@@ -251,5 +257,5 @@ def api(shared: Shared) -> None:
     inputs += [gr.Textbox(DEFAULT, visible=False)]
     outputs = [gr.File(visible=False), gr.File(visible=False), gr.JSON(visible=False)]
     gr.Button(visible=False).click(
-        inspect, inputs, outputs, api_name="inspect", concurrency_id="inside", **bridge.LIGHT
+        inspect, inputs, outputs, api_name="inspect", concurrency_id="inspect", **bridge.LIGHT
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore:unclosed <socket",
     ):
         config.addinivalue_line("filterwarnings", known)
+
+
+@pytest.fixture(autouse=True)
+def heard() -> None:
+    """The program's log is on, whatever a library did to logging in an earlier test."""
+    log = logging.getLogger("transferdemo")
+    log.disabled, log.propagate = False, True
+    logging.disable(logging.NOTSET)
 
 
 def absent(what: str) -> NoReturn:

@@ -27,7 +27,7 @@ MethodName = Literal["smallest", "pgd-linf", "pgd-l2", "fgsm", "lesson"]
 METHODS: tuple[str, ...] = get_args(MethodName)
 EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
 MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
-LAST_SOFTNESS = 0.2  # of the goal's lead, in logits; it is 1 in the beginning
+SOFTNESS, HARDENED = 0.2, 0.4  # of the goal's lead, in logits: from 1 to this, within this share of the steps
 PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
 
 
@@ -199,7 +199,7 @@ class _Search:
         """All other classes count at first, the nearest ones in the end; a probability always counts them all."""
         if self.config.method != "smallest" or self.config.confidence > 0:
             return 1.0
-        return 1 - (1 - LAST_SOFTNESS) * self.step / self.config.gradients
+        return max(SOFTNESS, 1 - (1 - SOFTNESS) * self.step / (HARDENED * self.config.gradients))
 
     def _keep(self, seen: Look, running: Tensor) -> None:
         score = self.method.score(seen)

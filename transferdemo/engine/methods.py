@@ -52,14 +52,14 @@ class Smallest:
     """
 
     MOST = 10.0  # grey levels for one value; lifted where a quarter of the steps has not met the goal
-    FIRST_RADIUS = 300.0  # grey levels, L2
+    FIRST_RADIUS = 150.0  # grey levels, L2
     TURN = 0.3  # the radius changes at most by this share in a step
     AIM = 0.005  # slack in logits that a step of the radius is aimed at
     TIGHTER = 0.995  # of the best norm: the radius stays below it, whether the goal is met there or not
-    MEMORY = 8.0  # of the direction, see `_pace`
+    MEMORY, RESTART = 5.0, 0.45  # of the direction, and the share of the steps after which it begins anew; see `_pace`
 
     def __init__(self, clean: Levels, steps: int) -> None:
-        self.room, self.patience, self.step = Room(clean, self.MOST), max(1, steps // 4), 0
+        self.room, self.steps, self.step = Room(clean, self.MOST), steps, 0
         self.radius = clean.new_full((len(clean),), self.FIRST_RADIUS)
         self.best = torch.full_like(self.radius, torch.inf)
         self.direction = torch.zeros_like(clean)
@@ -72,7 +72,7 @@ class Smallest:
         """See `Method`."""
         if self.step:
             self._follow(look)
-        if self.step == self.patience:
+        if self.step == max(1, self.steps // 4):
             self.room.widen(self.best.isinf())
         newest = unit(look.gradient * self.weight)
         self.direction = self.direction.lerp(newest, self._pace()) if self.step else newest
@@ -90,8 +90,13 @@ class Smallest:
         self.radius = self.radius.minimum(self.TIGHTER * self.best)
 
     def _pace(self) -> float:
-        """The weight of the newest gradient in the direction: near half at first, then like 8 / step."""
-        return self.MEMORY / (self.step + 1 + self.MEMORY / 0.6)
+        """The weight of the newest gradient in the direction: about half at first, then like 5 / step.
+
+        Once, when little changes any more, it is raised again, to look around (a warm restart as in arXiv:1608.03983).
+        """
+        restart = int(self.RESTART * self.steps)
+        since, top = (self.step, 0.6) if self.step < restart else (self.step - restart, 0.4)
+        return self.MEMORY / (since + 1 + self.MEMORY / top)
 
     def score(self, look: Look) -> Tensor:
         """Among changes that meet the goal the smallest, before that the nearest to the goal."""

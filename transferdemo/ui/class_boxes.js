@@ -84,11 +84,11 @@ function project() {            // the form that the program's own projects have
   const classes = used.map((b, i) => ({ folder: `class ${i + 1}`, name: b.querySelector(".name").value.trim() || `${say.class} ${i + 1}`, left_out: false }));
   used.forEach((b, i) => b.photos.forEach(({ data, burst }, n) => {
     const name = `class ${i + 1}/${String(n + 1).padStart(4, "0")}.jpg`;
-    items.push({ name, data });
+    items.push(entry(name, data));
     photos[name] = { name: `${classes[i].name}/${n + 1}`, split: "", burst: burst && `class ${i + 1} ${burst}`, mark: "" };
   }));
   const facts = { format: "transferdemo-project", version: 1, classes, photos, settings: {}, runs: [] };
-  return zip([...items, { name: "project.json", data: new TextEncoder().encode(JSON.stringify(facts)) }]);
+  return zip([...items, entry("project.json", new TextEncoder().encode(JSON.stringify(facts)))]);
 }
 
 element.querySelector(".more").addEventListener("click", () => { if (boxes.children.length < props.max_classes) box().querySelector(".name").focus(); });

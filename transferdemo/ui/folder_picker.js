@@ -68,9 +68,9 @@ async function packed({ file, name }, side) {   // {name, data, opened}, or {rea
   try {
     let data = null, opened = true;
     try { data = await shrunk(file, side); } catch { opened = false; }
-    if (data) return { name: name.replace(/\.[^./]*$/, "") + ".jpg", data, opened };
+    if (data) return { ...entry(name.replace(/\.[^./]*$/, "") + ".jpg", data), opened };
     if (file.size > PICTURE_BYTES) return { reason: say.noRoom };
-    return { name, data: new Uint8Array(await file.arrayBuffer()), opened };
+    return { ...entry(name, new Uint8Array(await file.arrayBuffer())), opened };
   } catch {
     return { reason: say.unreadable };          // it has gone, or may not be read
   }

@@ -31,17 +31,19 @@ function record(length, ...fields) {            // [offset, value, bytes], littl
   return view.buffer;
 }
 
-function zip(items) {
+const entry = (name, data) => ({ name, data, crc: crc32(data) });   // made photo by photo, so that the page never stands still
+
+function zip(entries) {
   const parts = [], directory = [], text = new TextEncoder();
   let at = 0;
-  for (const { name, data } of items) {
-    const path = text.encode(name), crc = crc32(data), day = 0x21, utf8 = 0x800;
+  for (const { name, data, crc } of entries) {
+    const path = text.encode(name), day = 0x21, utf8 = 0x800;
     const sizes = (start) => [[start, crc, 4], [start + 4, data.length, 4], [start + 8, data.length, 4], [start + 12, path.length, 2]];
     parts.push(record(30, [0, 0x04034b50, 4], [4, 20, 2], [6, utf8, 2], [12, day, 2], ...sizes(14)), path, data);
     directory.push(record(46, [0, 0x02014b50, 4], [4, 20, 2], [6, 20, 2], [8, utf8, 2], [14, day, 2], ...sizes(16), [42, at, 4]), path);
     at += 30 + path.length + data.length;
   }
   const size = directory.reduce((sum, part) => sum + part.byteLength, 0);
-  const end = record(22, [0, 0x06054b50, 4], [8, items.length, 2], [10, items.length, 2], [12, size, 4], [16, at, 4]);
+  const end = record(22, [0, 0x06054b50, 4], [8, entries.length, 2], [10, entries.length, 2], [12, size, 4], [16, at, 4]);
   return new File([...parts, ...directory, end], "folder.zip", { type: "application/zip" });
 }

@@ -12,15 +12,18 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from .backbones import Backbone
 from .device import batch_size, halving
 from .types import Features, Image8
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _sessions: weakref.WeakKeyDictionary[Backbone, onnxruntime.InferenceSession | None] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -61,6 +64,8 @@ def to_onnx(module: nn.Module, size: int) -> bytes:
 
 def open_onnx(model: bytes) -> onnxruntime.InferenceSession:
     """A session on the CPU with as many threads as torch uses."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 NEAR = 4  # two photos are near duplicates when their pHashes differ in at most so many of 64 bits
 _ROWS = 512  # hashes compared with all others at once
@@ -18,6 +15,8 @@ _ROWS = 512  # hashes compared with all others at once
 
 def phash(thumbnail: bytes) -> int:
     """Return imagehash's pHash of a JPEG as 64 bits; of a 128 px thumbnail it differs from the photo's own by 0 to 2."""
+    import imagehash
+
     with Image.open(io.BytesIO(thumbnail), formats=("JPEG",)) as image:
         image.draft("L", image.size)  # only the brightness is decoded, a third of the time
         return int(str(imagehash.phash(image)), 16)
@@ -61,6 +60,9 @@ def _join_bursts(groups: NDArray[np.int64], bursts: Sequence[str]) -> NDArray[np
 
 
 def _components(nodes: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if not nodes:
         return np.zeros(0, dtype=np.int64)
     graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(nodes, nodes))

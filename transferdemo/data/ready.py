@@ -21,8 +21,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from ..errors import BadFolder
 from ..hub import DownloadDone, DownloadStep
@@ -75,6 +73,8 @@ def _official(root: Path, split: Literal["trainval", "test"], target: Target) ->
 
 def _thinned(found: Listing, photos: int, seed: int) -> Listing:
     """A part of a set, drawn so that every class and both sides of its split keep their share."""
+    from sklearn.model_selection import train_test_split
+
     strata = [f"{entry.label}/{entry.split}" for entry in found.entries]
     kept, _ = train_test_split(np.arange(len(strata)), train_size=photos, stratify=strata, random_state=seed)
     note = f"{photos:,} of its {len(strata):,} photos, drawn evenly from every class."
@@ -149,6 +149,8 @@ def _sentences(root: Path) -> Iterator[None]:
 
 def digits(limits: Limits = STRANGER) -> Listing:
     """Return scikit-learn's 1,797 hand-written digits, 8 x 8 pixels enlarged to 128: unlike pictures, so expect less."""
+    from sklearn.datasets import load_digits
+
     data = load_digits()
     entries = [
         Entry(BytesSource(_enlarged(image)), str(label), f"{label}/{number}.png")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from ..types import check_number
 from .records import SplitName
@@ -53,6 +52,8 @@ def folds(labels: ArrayLike, groups: ArrayLike, k: int, seed: int, grouped: bool
 
     There are fewer pairs when no class has k photos (or the set k groups), none when not even 2.
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     check_number("k", k, 2, 100, whole=True)
     classes, units = np.asarray(labels, dtype=np.int64), np.asarray(groups, dtype=np.int64)
     most = int(np.bincount(classes).max(initial=0))

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.metrics import pairwise_distances
 from torch import nn
 
 from ..device import batch_size
@@ -133,6 +131,8 @@ def project(features: Features | NDArray[np.float32]) -> Projection:
 
     Raises BadSetting for fewer than two photos.
     """
+    from sklearn.decomposition import PCA
+
     table = _table(features)
     if len(table) < 2:
         raise BadSetting("A map needs at least two photos: add more.")
@@ -151,6 +151,8 @@ def at_home(features: Features | NDArray[np.float32], labels: NDArray[np.int64],
     Photos of one group (N,), near duplicates, do not count as each other's neighbours. Raises BadSetting where no photo
     has a neighbour.
     """
+    from sklearn.metrics import pairwise_distances
+
     table = _table(features)
     distances = pairwise_distances(table)
     distances[groups[:, None] == groups[None]] = np.inf

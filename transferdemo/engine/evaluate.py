@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from ..data.split import Indices, folds
@@ -45,6 +43,8 @@ class Accuracy:
         """The 95 % Wilson interval, in [0, 1]."""
         if not self.count:
             return 0.0, 1.0
+        from scipy.stats import binomtest
+
         low, high = binomtest(self.right, self.count).proportion_ci(0.95, "wilson")
         return float(low), float(high)
 
@@ -117,6 +117,8 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
 
     Raises BadFolder when `test` has no photos of the head's classes.
     """
+    from sklearn.metrics import confusion_matrix
+
     check_trainable(embedded.folder)
     features, labels = tensors(embedded)
     parts, linear = sides(embedded.folder, config), Linear(head.weight, head.bias)

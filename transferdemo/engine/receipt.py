@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ..decode import fit_image
 from ..heads import Classifier
@@ -128,10 +127,14 @@ def _opinion(other: Classifier, clean: Image8, result: Result, classes: Sequence
 def _psnr(clean: Image8, changed: Image8) -> float:
     if np.array_equal(clean, changed):
         return float("inf")
+    from skimage.metrics import peak_signal_noise_ratio
+
     return float(peak_signal_noise_ratio(clean, changed, data_range=255))  # type: ignore[no-untyped-call]
 
 
 def _ssim(clean: Image8, changed: Image8) -> float:
+    from skimage.metrics import structural_similarity
+
     return float(structural_similarity(clean, changed, channel_axis=2, data_range=255))  # type: ignore[no-untyped-call]
 
 

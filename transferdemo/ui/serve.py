@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import secrets
 import sys
@@ -21,6 +22,7 @@ classify pictures, train heads and run jobs on this computer, through Gradio's s
 and photos that visitors give come to this computer and are deleted an hour after use."""
 
 WARM_AFTER = 1.0  # seconds: the first page comes first
+LATER = ("onnxruntime", "scipy.stats", "sklearn.model_selection", "skimage.metrics", "imagehash")  # used by jobs only
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -70,6 +72,8 @@ def _has_screen() -> bool:
 
 
 def _warm(device: Any) -> None:
-    """Load the default network and start the decoding children while the first visitor looks at the page."""
+    """Start the decoding children, load the default network and what jobs need while the first visitor looks at the page."""
     images.warm()
     load_backbone(device=choose(device))
+    for library in LATER:
+        importlib.import_module(library)

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+if workers := os.environ.get(
+    "PYTEST_XDIST_WORKER_COUNT"
+):  # each test process, and what it starts, computes with its share
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
 import torch
 from torch import nn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import struct
 import zlib
 from pathlib import Path
@@ -433,3 +434,12 @@ def test_an_unknown_fit_or_interpolation_is_refused() -> None:
         fit_image(np.zeros((20, 20, 3), np.uint8), InputSpec(), "stretch")  # type: ignore[arg-type]
     with pytest.raises(BadSetting):
         fit_image(np.zeros((20, 20, 3), np.uint8), InputSpec(interpolation="magic"), "crop")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_only_a_child_limits_itself() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    open_one(saved(scene(40, 30), "JPEG"), "x", Wish())
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before

@@ -71,6 +71,7 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+_limited = False  # whether this process is a child; in any other, `open_one` limits nothing
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def decode(data: bytes) -> Image8:
 
 def open_one(source: bytes | Path, name: str, wish: Wish) -> Opened:
     """Open one picture as `wish` says; raises BadImage. This is what a child runs."""
-    _allow_time()
+    if _limited:
+        _allow_time()
     data = source if isinstance(source, bytes) else _read(source)
     image8, (width, height) = _decode(data)
     thumbnail = None if wish.thumbnail is None else _thumbnail(image8, wish.thumbnail)
@@ -137,9 +139,11 @@ def lost_share(image8: Image8, spec: InputSpec, fit: Fit) -> float:
 
 def limit_child() -> None:
     """Take from this process what a decoder does not need: memory, files, core dumps and the parent's environment."""
+    global _limited
     for name in set(os.environ) - set(CHILD_ENVIRONMENT):
         del os.environ[name]
     _limit_resources()
+    _limited = True
 
 
 if sys.platform != "win32":

@@ -108,13 +108,12 @@ def test_grad_cam_equals_plain_torch_on_every_row(tag: str) -> None:
     image8, places = picture(classifier), inside.stages(classifier)
     modules = [stage for stage in places if stage.name != inside.FEATURES]
     checked = 0
-    for stage in modules[-2:]:
-        for target in (3, 7):
-            seen = look(classifier, image8, InspectConfig(layer=stage.name, target=str(target)))
-            assert seen.cam.values.shape == stage.shape[1:]
-            if not seen.cam.empty:
-                checked += 1
-                assert close(seen.cam.values, plain_grad_cam(classifier, image8, stage.name, target))
+    for stage, target in zip(modules[-2:], (3, 7), strict=True):
+        seen = look(classifier, image8, InspectConfig(layer=stage.name, target=str(target)))
+        assert seen.cam.values.shape == stage.shape[1:]
+        if not seen.cam.empty:
+            checked += 1
+            assert close(seen.cam.values, plain_grad_cam(classifier, image8, stage.name, target))
     assert checked
     seen = look(classifier, image8, InspectConfig(layer=places[-1].name))
     assert seen.cam.empty or close(seen.cam.values, plain_at_the_end(classifier, image8, seen.best[0]))

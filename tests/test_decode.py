@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import struct
+import sys
 import zlib
 from pathlib import Path
 

@@ -43,10 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_json_ends_with_all_that_was_measured(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "head.safetensors"
-    done = command(folder, "--out", out, "--test", folder, "--folds", 3, "--epochs", 5, "--seed", 1, "--json")
+    done = command(
+        folder, "--out", out, "--test", folder, "--folds", 3, "--epochs", 5, "--seed", 1, "--compare", "--json"
+    )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {"collect", "train", "folds", "done"} <= {line["event"] for line in lines}
+    assert {"collect", "train", "folds", "compare", "done"} <= {line["event"] for line in lines}
     last = lines[-1]
     assert last["event"] == "done" and last["classes"] == ["blue", "red"] and last["quarantined"] == 2
     assert set(last["seconds"]) == {"decode", "embed", "train"} and all(s >= 0 for s in last["seconds"].values())
@@ -54,6 +56,15 @@ def test_json_ends_with_all_that_was_measured(folder: Path, tmp_path: Path) -> N
     assert 0 <= low <= last["accuracy"] <= high <= 1 and last["held_out"] >= 2
     assert last["test_accuracy"] == last["fold_accuracy"] == last["fold_accuracy_random"] == 1
     assert [line["step"] for line in lines if line["event"] == "train"][-1] == 5
+    assert list(last["transfer"]) == list(last["transfer_intervals"]) == ["chance", "pixels", "random", "mean", "head"]
+    assert last["transfer"]["chance"] == 0.5 and last["transfer"]["head"] == last["accuracy"]
+    assert last["curve"][-1] == {
+        "photos": 8,
+        "accuracy": last["accuracy"],
+        "low": last["accuracy"],
+        "high": last["accuracy"],
+    }
+    assert "hoto" in last["transfer_says"]
     head = read_head(out)
     assert head.classes == ("blue", "red") and head.facts["trained_on"] == 20
     assert head.facts["settings"]["epochs"] == 5 and head.facts["settings"]["seed"] == 1

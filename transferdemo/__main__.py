@@ -20,6 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in pkgutil.iter_modules(commands.__path__):
+        if module.name.startswith("_"):
+            continue  # part of a command, not one
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
         sub = subparsers.add_parser(module.name, help=command.HELP, description=command.__doc__)
         command.arguments(sub)

@@ -323,6 +323,26 @@ def load_backbone(name: str = DEFAULT, device: torch.device | None = None) -> Ba
     return backbone
 
 
+def load_random(backbone: Backbone) -> Backbone:
+    """The same network as it was before it learned anything, always with the same random weights, on the same device."""
+    device = backbone.mean.device
+    key = (f"{backbone.tag} random", str(device))
+    if (twin := _cached(key)) is None:
+        with _loading:
+            twin = _cached(key) or _keep(key, _random(backbone).to(device).to(memory_format=torch.channels_last))
+    return twin
+
+
+def _random(backbone: Backbone) -> Backbone:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = build(backbone.info)
+    found = Found(backbone.found.path, "random weights", backbone.found.package)
+    twin = Backbone(net, backbone.info, found, digest(net.state_dict()))
+    fold(net, backbone.spec.size)
+    return twin
+
+
 def _cached(key: tuple[str, str]) -> Backbone | None:
     with _cache_lock:
         if key in _cache:

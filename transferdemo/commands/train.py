@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import emit, view_arguments, with_bar
+from ._train_more import compared, say_transfer
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..engine.features import CollectDone, Embedded
     from ..engine.recipe import TrainConfig
     from ..engine.train import TrainDone, TrainStep
+    from ..engine.transfer import Transfer
     from ..types import Head
 
 HELP = "train a head on your own folder of photos"
@@ -38,6 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, metavar="RATE", help="learning rate (default: the optimiser's own)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and of chance (default 0)")
     parser.add_argument("--fit", default="auto", metavar="HOW", help="auto, crop the middle, or pad the whole picture")
+    parser.add_argument(
+        "--compare", action="store_true", help="how much came from transfer, and would more photos help?"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -56,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     began = time.monotonic()
     head = _trained(own.embedded, config, args)
     report = _reported(own.embedded, head, config, test.embedded if test else None, args)
+    found = compared(own.embedded, head, config, backbone, args) if args.compare else None
     if args.folds:
         head = _on_all(own.embedded, config)
         report = _tested_again(report, head, test)
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         "embed": sum(x.embed for x in collected),
         "train": time.monotonic() - began,
     }
-    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out)
+    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out, found)
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
@@ -155,7 +161,9 @@ def _tested_again(report: Report, head: Head, test: CollectDone | None) -> Repor
     return replace(report, test=accuracy_on(head, test.embedded)) if test else report
 
 
-def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path) -> None:
+def _emit(
+    report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, found: Transfer | None
+) -> None:
     emit(
         {
             "event": "done",
@@ -170,6 +178,7 @@ def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, flo
             "skipped": embedded.folder.skipped,
             "seconds": {key: round(value, 3) for key, value in seconds.items()},
             "head": str(out),
+            **(found.as_json() if found else {}),
         }
     )
 
@@ -178,7 +187,9 @@ def _share(accuracy: Accuracy | None) -> float | None:
     return accuracy.share if accuracy else None
 
 
-def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path) -> None:
+def _say(
+    report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, found: Transfer | None
+) -> None:
     folder = embedded.folder
     print(f"{len(folder.used)} photos of {len(head.classes)} classes; {len(folder.aside)} set aside.")
     for photo in folder.aside[:5]:
@@ -189,6 +200,8 @@ def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, floa
     _line("folds at random", report.folds_random)
     if report.leaky:
         print("The photos of a class are too alike to be kept apart: the held-out accuracy flatters.")
+    if found:
+        say_transfer(found)
     print(f"Saved as {out}. " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()) + ".")
 
 

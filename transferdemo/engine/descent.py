@@ -71,7 +71,7 @@ class Descent:
 
     def __init__(self, features: Features, labels: Tensor, classes: int, config: Settings) -> None:
         self.config, self.labels, self.done = config, labels, 0
-        self.mean, self.deviation = _standard(features) if config.standardise else _identity(features)
+        self.mean, self.deviation = standard(features) if config.standardise else _identity(features)
         self.features = (features - self.mean) / self.deviation
         self.generator = torch.Generator().manual_seed(config.seed)
         self.weight = tricks.INITS[config.init](
@@ -151,7 +151,7 @@ def fit(features: Features, labels: Tensor, classes: int, config: Settings) -> L
     return descent.linear
 
 
-def _standard(features: Features) -> tuple[Tensor, Tensor]:
+def standard(features: Features) -> tuple[Tensor, Tensor]:
     """Mean and deviation (D,). A feature that hardly varies is not blown up: at least a tenth of the median deviation.
 
     The deviation is scaled so that a photo's squared length is USUAL_WIDTH whatever D, and one learning rate suits all.

@@ -29,11 +29,13 @@ class ReportStep:
     inputs: list[Any]
     outputs: list[Any]
     onward: gr.Button  # to the next step
+    transfer: gr.HTML  # how much came from transfer
 
 
 def build(shared: Shared, lesson: gr.State, pieces: list[Any]) -> ReportStep:
     """Lay the step out and wire it; `pieces` are the set's components of step 1."""
     out = gr.HTML(render.empty(texts.REPORT_EMPTY), elem_id="report")
+    transfer = gr.HTML(elem_id="transfer")
     with gr.Accordion(texts.CLOSER, open=False):
         per_class = gr.HTML(elem_id="per-class")
         matrix = clickable(elem_id="matrix")
@@ -56,7 +58,7 @@ def build(shared: Shared, lesson: gr.State, pieces: list[Any]) -> ReportStep:
     def handler(now: Lesson, request: gr.Request) -> Iterator[Any]:
         yield from reported(now, bridge.visitor_of(request), shared.settings.seconds)
 
-    return ReportStep(bridge.told(handler), [lesson], [lesson, out, per_class, matrix, cell, onward], onward)
+    return ReportStep(bridge.told(handler), [lesson], [lesson, out, per_class, matrix, cell, onward], onward, transfer)
 
 
 def reported(lesson: Lesson, visitor: str, seconds: float) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import bridge, teach_home, teach_photos, teach_report, teach_train, texts
+from . import bridge, teach_home, teach_photos, teach_report, teach_train, teach_transfer, texts
 from .shared import Shared
 from .teach_state import Lesson
 
@@ -33,6 +33,10 @@ def build(shared: Shared) -> None:
         report.handler, report.inputs, report.outputs, api_visibility="private", **bridge.HEAVY
     )
     reported.then(_ready, lesson, training.onward, **quiet)
+    compared = reported.then(
+        teach_transfer.handler(shared), [lesson, shared.view], report.transfer, api_visibility="private", **bridge.HEAVY
+    )
+    training.run.click(None, None, None, cancels=[compared])
     at_home = reported.then(home.handler, home.inputs, home.outputs, api_visibility="private", **bridge.LIGHT)
     for event in (at_home, *home.changed):
         event.then(lambda stamp: stamp + 1, shared.stamp, shared.stamp, **quiet)

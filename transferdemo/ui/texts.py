@@ -586,3 +586,32 @@ def inside_answer_two(same: dict[str, int], of: int) -> str:
 def inside_became(before: str, after: str) -> str:
     """What the fooled photo is taken for."""
     return f"{before} became {after}."
+
+
+# Teach: how much came from transfer
+TRANSFER = "How much came from transfer?"
+TRANSFER_ROWS = {
+    "chance": ("Guessing", "always the most frequent class"),
+    "pixels": ("Raw pixels", "a head on 16 × 16 pixels, no network"),
+    "random": ("Random weights", "the same network before it learned anything"),
+    "mean": ("Nearest class mean", "the network's features, nothing trained"),
+    "head": ("The trained head", "on the network's features"),
+}
+TRANSFER_CURVE = "Accuracy against photos a class"
+TRANSFER_BAND = "Line: mean of five draws of photos. Band: from the worst to the best draw."
+TRANSFER_NO_PICTURES = (
+    "This set has features only. What raw pixels or a network with random weights would reach takes pictures; "
+    "give photos to see it."
+)
+TRANSFER_STEP = "Comparing with what needs no transfer …"
+TRANSFER_TIME = "There was no time for all of it."
+
+
+def transfer_few(trained: int, judged: int) -> str:
+    """What the network with random weights looked at, where that is a part of the photos."""
+    return f"Random weights: for speed trained on {trained} and judged on {judged} of the photos; so its interval is wider."
+
+
+def transfer_point(each: int, share: str) -> str:
+    """A point of the curve, for a screen reader."""
+    return f"{each} photo{'' if each == 1 else 's'} a class {share}"

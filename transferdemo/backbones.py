@@ -343,6 +343,11 @@ def _random(backbone: Backbone) -> Backbone:
     return twin
 
 
+def is_shared(backbone: Backbone) -> bool:
+    """Whether this is the very network that `load_backbone` gives to everyone, so that its name says all of it."""
+    return _cached((backbone.tag, str(backbone.mean.device))) is backbone
+
+
 def _cached(key: tuple[str, str]) -> Backbone | None:
     with _cache_lock:
         if key in _cache:

@@ -105,6 +105,18 @@ def test_the_line_has_room_for_so_many_and_one_each(line: Line) -> None:
         assert turn() == 2
 
 
+def test_who_waits_is_told_how_long(clock: Clock, line: Line) -> None:
+    for seconds in (20.0,) * 10:
+        with line.front():
+            clock.now += seconds
+    with line.front():
+        clock.now += 5
+        assert line.seconds(1) == 15 and line.seconds(3) == 55
+        clock.now += 100
+        assert line.seconds(1) == 0
+    assert [texts.about(s) for s in (0, 12, 55, 89, 130)] == ["5 s", "10 s", "55 s", "90 s", "2 min"]
+
+
 def test_a_job_that_fails_leaves_the_line(line: Line) -> None:
     with pytest.raises(ZeroDivisionError), line.place("a"):
         raise ZeroDivisionError
@@ -126,7 +138,7 @@ def test_in_turn_waits_says_so_and_then_runs(clock: Clock, line: Line) -> None:
     with line.place("other"):
         events = in_turn(lambda: job(log, "mine"), lambda text: f"<{text}>", "me")
         said = [next(events) for _ in range(3)]
-        assert said == [f"<{texts.waiting(1)}>"] * 3 and "2nd in line" in said[0] and log == []
+        assert said == [f"<{texts.waiting(1, bridge.FIRST_GUESS)}>"] * 3 and "2nd in line" in said[0] and log == []
     assert list(events) == ["mine0", "mine2"]  # without a clock that ticks, paced keeps the first and the last
     assert log == ["mine"] * 3 + ["mine ended"] and not line._places
 

@@ -176,7 +176,7 @@ def test_the_curve_of_a_head(photo: Photo, network: Classifier) -> None:
 def test_two_heads_are_compared(photo: Photo, network: Classifier) -> None:
     held = fool_strength.Held((photo.image8,), (0,))
     view = View("toy.test", network.head)
-    progress = list(fool_strength.curves(photo, view, held))
+    progress = list(fool_strength.curves(fool_strength.pictures_of(photo), view, held))
     assert progress[-1].step == progress[-1].total and progress[-1].note == ""
     assert set(progress[-1].curves) == {texts.FOOL_MY_HEAD, texts.FOOL_OWN_CLASSES}
     text, plot = fool_strength.drawn(progress[-1])

@@ -18,6 +18,7 @@ from ..errors import BadImage
 from ..heads import CATS, DOGS, Classifier, is_imagenet
 from ..images import Source, open_many, to_pixels
 from ..types import Features, Fit, Head, Image8, Photo
+from .together import embed_together
 
 Word: TypeAlias = Literal["dog", "cat", "neither"]
 PETS_TOGETHER = 0.1  # dog and cat probabilities together; below, the photo shows neither
@@ -100,7 +101,7 @@ def classify(
     """
     start = time.perf_counter()
     seen = fit_image(photo.image8, classifier.spec, fit)
-    features = _embed_few(classifier, [seen])
+    features = embed_together(classifier.backbone, seen)
     synchronise(classifier.device)
     height, width = photo.image8.shape[:2]
     exact = fit != "crop" and width == height == len(seen)

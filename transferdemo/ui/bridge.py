@@ -1,4 +1,4 @@
-"""Between the engine's streams and Gradio: pacing, errors, one job at a time on the device, Stop, ZeroGPU."""
+"""Between the engine's streams and Gradio: pacing, errors, one job at a time on the device, Stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import inspect
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -15,18 +16,10 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from ..errors import Busy, DemoError
-from . import texts
+from . import jobs, texts
+from .jobs import Job, gpu
 
-try:  # on a ZeroGPU Space this package comes with the machine
-    import spaces  # type: ignore[import-not-found, unused-ignore]
-
-    gpu: Callable[..., Any] = spaces.GPU
-except ImportError:
-
-    def gpu(function: Any = None, **_: Any) -> Any:
-        """Off ZeroGPU: the function as it is."""
-        return function if function is not None else gpu
-
+__all__ = ["Job", "gpu", "in_turn", "told", "visitor_of", "wire"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +27,7 @@ log = logging.getLogger("transferdemo")
 
 WAITING_ROOM = 41  # one runs, forty wait
 JOB_SECONDS = 120.0
+FIRST_GUESS = 10.0  # seconds of a job, before one has run
 PERIOD = 0.1  # seconds between two pictures sent to a page
 HEAVY: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": WAITING_ROOM, "show_progress": "hidden"}
 LIGHT: dict[str, Any] = {"concurrency_limit": 8, "show_progress": "hidden"}
@@ -49,6 +43,8 @@ class Line:
         self.room = room
         self._lock = threading.Lock()
         self._places: list[tuple[object, str]] = []
+        self._took: deque[float] = deque([FIRST_GUESS], maxlen=10)  # seconds of the last jobs
+        self._since = 0.0  # when the one in front began
 
     @contextmanager
     def place(self, visitor: str) -> Iterator[Callable[[], int]]:
@@ -66,27 +62,45 @@ class Line:
             with self._lock:
                 self._places = [p for p in self._places if p[0] is not ticket]
 
+    @contextmanager
+    def front(self) -> Iterator[None]:
+        """The job in front runs; how long it took tells the others how long they wait."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._took.append(time.monotonic() - self._since)
+
+    def seconds(self, ahead: int) -> float:
+        """How long someone with so many ahead will wait, if those take as long as the last ones did."""
+        took = list(self._took)
+        each = sum(took) / len(took)
+        running = max(0.0, each - (time.monotonic() - self._since)) if self._since else each
+        return running + (ahead - 1) * each
+
 
 line = Line()
 
 
 def in_turn(
-    events: Callable[[], Iterator[T]],
+    events: Callable[[], Iterator[T]] | Job[T],
     waiting: Callable[[str], Any],
     visitor: str,
     seconds: float = JOB_SECONDS,
 ) -> Iterator[T | Any]:
     """Wait in line, yielding what `waiting` makes of a sentence; then the job's events, paced, for at most `seconds`.
 
-    Raises Busy when the waiting room is full or this visitor already has a job.
+    A `Job` runs where the GPU is, any other stream here. Raises Busy when the waiting room is full or this visitor already
+    has a job.
     """
     with line.place(visitor) as ahead:
         while (others := ahead()) > 0:
-            yield waiting(texts.waiting(others))
+            yield waiting(texts.waiting(others, line.seconds(others)))
             time.sleep(0.25)
-        stream = events()
+        stream = jobs.events(events) if isinstance(events, Job) else events()
         try:
-            yield from paced(limited(stream, seconds))
+            with line.front():
+                yield from paced(limited(stream, seconds))
         finally:
             if isinstance(stream, Generator):
                 stream.close()

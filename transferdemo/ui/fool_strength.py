@@ -55,7 +55,9 @@ def build(shared: Shared, held: gr.State | None = None) -> None:
 
     def handler(request: gr.Request, given: Photo | None, view: View, kept: Held | None) -> Iterator[tuple[Any, Any]]:
         visitor = bridge.visitor_of(request)
-        events = bridge.in_turn(lambda: curves(given, view, kept), render.fact, visitor, shared.settings.seconds)
+        pictures = kept.images if kept else pictures_of(given)  # opened here: children may not have children
+        job = bridge.Job(curves, (pictures, view, kept), 500)
+        events = bridge.in_turn(job, render.fact, visitor, shared.settings.seconds)
         for event in events:
             yield (event, gr.skip()) if isinstance(event, str) else drawn(event)
 
@@ -72,10 +74,9 @@ class Progress:
     note: str
 
 
-def curves(given: Photo | None, view: View, held: Held | None) -> Generator[Progress, None, None]:
-    """The curve of the chosen head, and of the network's own classes beside it. Raises DemoError."""
+def curves(images: tuple[Image8, ...], view: View, held: Held | None) -> Generator[Progress, None, None]:
+    """The curve of the chosen head, and of the network's own classes beside it, on these pictures. Raises DemoError."""
     judges = _judges(view)
-    images = held.images if held else _pictures(given)
     found: dict[str, Curve] = {}
     for number, (name, classifier) in enumerate(judges.items()):
         fitted = [fit_image(image, classifier.spec, view.fitting) for image in images]
@@ -98,7 +99,8 @@ def _judges(view: View) -> dict[str, Classifier]:
     return judges
 
 
-def _pictures(given: Photo | None) -> tuple[Image8, ...]:
+def pictures_of(given: Photo | None) -> tuple[Image8, ...]:
+    """The visitor's photo and the examples."""
     examples = tuple(open_photo(Path(path)).image8 for path in photo.examples().values())
     return examples if given is None else (given.image8, *examples)
 

@@ -157,7 +157,8 @@ def job(
         return {screen.status: render.fact(sentence)}
 
     due = 0.0
-    for event in bridge.in_turn(lambda: trials.steps(classifier, trial), waiting, visitor, settings.seconds):
+    attempt = bridge.Job(trials.steps, (classifier, trial), trial.config.steps)
+    for event in bridge.in_turn(attempt, waiting, visitor, settings.seconds):
         if isinstance(event, dict):
             yield event
             continue
@@ -255,6 +256,7 @@ def last(given: Photo | None, view: View, wish: Wish, settings: Settings, visito
     """The attempt when it ended or its time was up, judged."""
     classifier, begun = trials.start(given, view, wish)
     trial = begun
-    for event in bridge.in_turn(lambda: trials.steps(classifier, begun), lambda _: None, visitor, settings.seconds):
+    attempt = bridge.Job(trials.steps, (classifier, begun), begun.config.steps)
+    for event in bridge.in_turn(attempt, lambda _: None, visitor, settings.seconds):
         trial = event or trial
     return trials.judged(trial)

@@ -152,7 +152,8 @@ def painted(screen: Screen, view: View, order: Order, seconds: float, visitor: s
     prepared, painting = runs.start(view, order)
     yield _cleared(screen) | {screen.figure: ideal_show.picture(painting), screen.curves: gr.update(visible=True)}
     due = 0.0
-    for event in bridge.in_turn(lambda: runs.steps(prepared, painting), _waiting(screen), visitor, seconds):
+    job = bridge.Job(runs.steps, (prepared, painting), painting.total)
+    for event in bridge.in_turn(job, _waiting(screen), visitor, seconds):
         if isinstance(event, dict):
             yield event
             continue
@@ -171,7 +172,8 @@ def explained(screen: Screen, view: View, order: Order, seconds: float, visitor:
     """Two by two, in turn with other jobs, as updates of the screen."""
     four: Why | None = None
     yield _cleared(screen) | {screen.curves: gr.update(visible=False)}
-    for event in bridge.in_turn(lambda: side_by_side(view, order), _waiting(screen), visitor, seconds):
+    job = bridge.Job(side_by_side, (view, order), 600)
+    for event in bridge.in_turn(job, _waiting(screen), visitor, seconds):
         if isinstance(event, dict):
             yield event
         else:
@@ -288,7 +290,8 @@ def last(view: View, order: Order, settings: Settings, visitor: str) -> Painting
     """The picture when it ended or its time was up, judged. Raises DemoError."""
     prepared, begun = runs.start(view, order)
     painting = begun
-    for event in bridge.in_turn(lambda: runs.steps(prepared, begun), lambda _: None, visitor, settings.seconds):
+    job = bridge.Job(runs.steps, (prepared, begun), begun.total)
+    for event in bridge.in_turn(job, lambda _: None, visitor, settings.seconds):
         painting = event or painting
     known = list(runs.judged(painting))
     if not known:

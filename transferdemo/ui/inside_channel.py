@@ -135,7 +135,8 @@ def painted(channel: Channel | None, view: View, settings: Settings, visitor: st
     classifier = load_classifier(view)
     place = layout(classifier).find(channel.layer)
     config = IdealConfig(steps=STEPS, size=SIDE, channel=(place, channel.number))
-    for event in bridge.in_turn(lambda: ideal([classifier], config), _waits, visitor, settings.seconds):
+    job = bridge.Job(ideal, ([classifier], config), STEPS)
+    for event in bridge.in_turn(job, _waits, visitor, settings.seconds):
         if isinstance(event, tuple):
             yield event
         else:

@@ -71,7 +71,7 @@ def fooled(
         yield texts.INSIDE_FOOLING
         classifier, begun = trials.start(given, view, Wish(trials.preset(given, view), STEPS))
         trial = begun
-        for event in bridge.in_turn(lambda: trials.steps(classifier, begun), str, visitor, seconds):
+        for event in bridge.in_turn(bridge.Job(trials.steps, (classifier, begun), STEPS), str, visitor, seconds):
             if isinstance(event, str):
                 yield event
             else:

@@ -17,13 +17,14 @@ class Settings:
     """How the program was started."""
 
     local: bool = False  # the limits on sets and jobs are lifted, a folder may be named by path
-    share: bool = False  # a public link was asked for
+    share: bool = False  # others use it over a network: their photos come to this computer
     device: str | None = None
+    classroom: bool = False  # thirty share one computer: heavy jobs are short
 
     @property
     def seconds(self) -> float:
         """How long a heavy job may run."""
-        return 86_400.0 if self.local else 120.0
+        return 15.0 if self.classroom else 86_400.0 if self.local else 120.0
 
 
 @dataclass(frozen=True, eq=False)

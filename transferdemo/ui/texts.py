@@ -11,11 +11,19 @@ ONE_EACH = "You already have a job running or waiting here; stop it first, or le
 BUG = "Something went wrong in the program, not in what you did. Try again; the details are in its log."
 
 
-def waiting(ahead: int) -> str:
-    """The line of someone who waits, with their place."""
+def waiting(ahead: int, seconds: float | None = None) -> str:
+    """The line of someone who waits, with their place and about how long."""
     place = ahead + 1
     ending = "th" if 10 < place % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"Waiting: the device is busy, you are {place}{ending} in line."
+    left = "" if seconds is None else f", about {about(seconds)}"
+    return f"Waiting: the device is busy, you are {place}{ending} in line{left}."
+
+
+def about(seconds: float) -> str:
+    """A time that is a guess: "5 s", "40 s", "3 min"."""
+    if seconds >= 90:
+        return f"{seconds / 60:.0f} min"
+    return f"{max(5, 5 * round(seconds / 5))} s"
 
 
 # your photo
@@ -615,3 +623,18 @@ def transfer_few(trained: int, judged: int) -> str:
 def transfer_point(each: int, share: str) -> str:
     """A point of the curve, for a screen reader."""
     return f"{each} photo{'' if each == 1 else 's'} a class {share}"
+
+
+# the classroom
+CLASS_NAME, CLASS_PASSWORD = "Name", "Password"
+CLASS_NOTE = (
+    "Photos go to the teacher's computer and are deleted there an hour after use. "
+    "One long job at a time, 15 seconds each; the page says your place in the line."
+)
+
+
+def classroom_terminal(address: str, name: str, password: str, mine: str) -> str:
+    """What the teacher reads beside the QR code."""
+    return (
+        f"The class opens   {address}\n{CLASS_NAME}: {name}   {CLASS_PASSWORD}: {password}\nFor the projector: {mine}"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -59,28 +60,33 @@ def layers(names: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(texts.INSIDE_BEST_LAYER, ""), *((name, name) for name in names)]
 
 
-def fresh_answer(screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, shown: Shown | None) -> Updates:
+def fresh_answer(
+    screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, shown: Shown | None
+) -> Iterator[Updates]:
     """The answer for another photo or view; nothing where it is shown already. What cannot be is said in its place."""
-    given, second = photos
+    given, _ = photos
     if given is None:
         empty = {screen.why: render.empty(texts.INSIDE_NONE), screen.maps: "", screen.closer: ""}
-        return empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | closed(screen)
-    if shown is not None and shown.view is view and shown.sha256 == given.sha256:
-        return {screen.shown: gr.skip()}
-    try:
-        return answered(screen, (given, second), view, Asked()) | closed(screen)
-    except DemoError as error:
-        return {screen.why: render.empty(str(error)), screen.maps: "", screen.closer: "", screen.shown: None}
+        yield empty | {screen.shown: None, screen.reply: "", screen.against: gr.update(visible=False)} | closed(screen)
+    elif shown is not None and shown.view is view and shown.sha256 == given.sha256:
+        yield {screen.shown: gr.skip()}
+    else:
+        try:
+            yield closed(screen)
+            yield from answered(screen, photos, view, Asked())
+        except DemoError as error:
+            yield {screen.why: render.empty(str(error)), screen.maps: "", screen.closer: "", screen.shown: None}
 
 
 def beside_answer(
     screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, shown: Shown | None
-) -> Updates:
+) -> Iterator[Updates]:
     """The answer for another second photo, once the first one is shown; nothing where it is shown already."""
     given, second = photos
     if given is None or shown is None or shown.sha256 != given.sha256 or shown.second == _hash(second):
-        return {screen.shown: gr.skip()}
-    return answered(screen, photos, view, shown.asked)
+        yield {screen.shown: gr.skip()}
+    else:
+        yield from answered(screen, photos, view, shown.asked)
 
 
 def closed(screen: Screen) -> Updates:
@@ -92,14 +98,23 @@ def _hash(given: Photo | None) -> str:
     return given.sha256 if given else ""
 
 
-def answered(screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, asked: Asked) -> Updates:
-    """Everything that one look shows. Raises DemoError."""
+def answered(screen: Screen, photos: tuple[Photo | None, Photo | None], view: View, asked: Asked) -> Iterator[Updates]:
+    """Everything that one look shows, then the test of its heat map. Raises DemoError."""
     given, second = photos
     if given is None:
         raise BadImage(texts.NO_PHOTO)
     seen = see(given, view, asked)
     beside = see(second, view, Asked(None, None, asked.layer, asked.method)) if second else None
-    return shows(screen, seen, beside, view)
+    yield from then_tested(screen, seen, shows(screen, seen, beside, view))
+
+
+def then_tested(screen: Screen, seen: Seen, answer: Updates) -> Iterator[Updates]:
+    """An answer, and behind it the test that its map means something, which takes longer.
+
+    Both are one event of the page: a press that follows waits, so that its answer and this test cannot cross.
+    """
+    yield answer
+    yield {screen.why: inside_show.why(seen, tested=True)}
 
 
 def shows(screen: Screen, seen: Seen, beside: Seen | None, view: View) -> Updates:
@@ -114,11 +129,3 @@ def shows(screen: Screen, seen: Seen, beside: Seen | None, view: View) -> Update
         screen.maps: heading + inside_show.sheets(seen, beside), screen.closer: inside_show.closer(seen),
         screen.layer: gr.update(choices=layers(names), value=asked.layer or ""), screen.method: asked.method,
     }  # fmt: skip
-
-
-def tested(screen: Screen, given: Photo | None, view: View, shown: Shown | None) -> Updates:
-    """The test that the map means something, which takes longest and so comes last; nothing where it is there."""
-    if given is None or shown is None or shown.tested or given.sha256 != shown.sha256 or shown.view is not view:
-        return {screen.shown: gr.skip()}
-    why = inside_show.why(see(given, view, shown.asked), tested=True)
-    return {screen.why: why, screen.shown: replace(shown, tested=True)}

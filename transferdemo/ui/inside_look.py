@@ -35,7 +35,6 @@ class Shown:
     second: str  # of the second photo; empty: there is none
     view: View
     asked: Asked
-    tested: bool = False  # whether the heat map was tested
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,18 @@ from ..images import encode_png
 from ..types import Photo, View, check_choice
 from . import bridge, inside_channel, inside_map, inside_show, inside_try, photo, render, texts
 from .clickable import chosen_of, clickable
-from .inside_answer import Screen, Updates, answered, beside_answer, closed, fresh_answer, layers, rivals, shows, tested
+from .inside_answer import (
+    Screen,
+    Updates,
+    answered,
+    beside_answer,
+    closed,
+    fresh_answer,
+    layers,
+    rivals,
+    shows,
+    then_tested,
+)
 from .inside_look import Asked, Shown, see
 from .picture import SafeImage
 from .shared import KEEP, Shared
@@ -44,34 +55,28 @@ def build(shared: Shared) -> None:
     where = [shared.photo, screen.second, shared.view]
 
     @bridge.told
-    def fresh(given: Photo | None, second: Photo | None, view: View, shown: Shown | None, is_open: bool) -> Updates:
-        return fresh_answer(screen, (given, second), view, shown) if is_open else {screen.shown: gr.skip()}
+    def fresh(
+        given: Photo | None, second: Photo | None, view: View, shown: Shown | None, is_open: bool
+    ) -> Iterator[Updates]:
+        if is_open:
+            yield from fresh_answer(screen, (given, second), view, shown)
+        else:
+            yield {screen.shown: gr.skip()}
 
     @bridge.told
-    def beside(given: Photo | None, second: Photo | None, view: View, shown: Shown | None) -> Updates:
-        return beside_answer(screen, (given, second), view, shown)
+    def beside(given: Photo | None, second: Photo | None, view: View, shown: Shown | None) -> Iterator[Updates]:
+        yield from beside_answer(screen, (given, second), view, shown)
 
     opened = shared.tabs.select(_is_inside, None, is_open, **QUIET)
     for event in (opened, shared.given, *shared.chosen):
         looked = event.then(fresh, [*where, screen.shown, is_open], screen.outputs, **ASIDE)
-        done = _then_test(shared, screen, looked)
         if event is opened:
-            done.then(handler, [*inputs, is_open], outputs, **ASIDE)
-    _then_test(shared, screen, screen.second.change(beside, [*where, screen.shown], screen.outputs, **ASIDE))
-    _wire_choices(shared, screen, where)
+            looked.then(handler, [*inputs, is_open], outputs, **ASIDE)
+    screen.second.change(beside, [*where, screen.shown], screen.outputs, **ASIDE)
+    _wire_choices(screen, where)
     for source in (screen.maps, screen.closer):
         inside_channel.tap(shared, screen.second, screen.panel, source)
     _wire_chips(shared, screen)
-
-
-def _then_test(shared: Shared, screen: Screen, event: Any) -> Any:
-    """Behind an answer comes the test of its heat map, which takes longer."""
-
-    def behind(given: Photo | None, view: View, shown: Shown | None) -> Updates:
-        return tested(screen, given, view, shown)
-
-    inputs = [shared.photo, shared.view, screen.shown]
-    return event.then(bridge.told(behind), inputs, [screen.why, screen.shown], **ASIDE)
 
 
 def _is_inside(event: gr.SelectData) -> bool:
@@ -111,31 +116,29 @@ def _parts(shared: Shared) -> tuple[Screen, inside_map.Opening]:
     return Screen(shown, why, against, reply, maps, second, layer, method, closer, panel, chips), mapped
 
 
-def _wire_choices(shared: Shared, screen: Screen, where: list[Any]) -> None:
+def _wire_choices(screen: Screen, where: list[Any]) -> None:
     """Another class, another rival, layer or method: the same photo is explained anew."""
 
-    def again(change: Callable[[Asked, Any, View], Asked]) -> Callable[..., Updates]:
+    def again(change: Callable[[Asked, Any, View], Asked]) -> Callable[..., Iterator[Updates]]:
         @bridge.told
         def handler(
             given: Photo | None, second: Photo | None, view: View, shown: Shown | None, value: Any
-        ) -> Updates:  # fmt: skip
-            return answered(screen, (given, second), view, change(shown.asked if shown else Asked(), value, view))
+        ) -> Iterator[Updates]:
+            yield from answered(screen, (given, second), view, change(shown.asked if shown else Asked(), value, view))
 
         return handler
 
     @bridge.told
     def chosen(
         given: Photo | None, second: Photo | None, view: View, shown: Shown | None, event: gr.EventData
-    ) -> Updates:  # fmt: skip
+    ) -> Iterator[Updates]:
         asked = shown.asked if shown else Asked()
-        return answered(screen, (given, second), view, replace(asked, target=_class(chosen_of(event), view)))
+        yield from answered(screen, (given, second), view, replace(asked, target=_class(chosen_of(event), view)))
 
     inputs = [*where, screen.shown]
-    events = [screen.why.select(chosen, inputs, screen.outputs, **ASIDE)]
+    screen.why.select(chosen, inputs, screen.outputs, **ASIDE)
     for part, change in ((screen.against, _against), (screen.layer, _layer), (screen.method, _method)):
-        events.append(part.input(again(change), [*inputs, part], screen.outputs, **ASIDE))
-    for event in events:
-        _then_test(shared, screen, event)
+        part.input(again(change), [*inputs, part], screen.outputs, **ASIDE)
 
 
 def _class(chosen: str, view: View) -> str:
@@ -167,23 +170,23 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
     where = [shared.photo, screen.second, shared.view]
 
     @bridge.told
-    def dog(given: Photo | None, second: Photo | None, view: View) -> Updates:
+    def dog(given: Photo | None, second: Photo | None, view: View) -> Iterator[Updates]:
         path, given = _or_example(given)
         target = inside_try.other_pet(given, view)
         seen = see(given, view, Asked(target=target))
         beside = see(second, view, Asked()) if second else None
         said = inside_show.said(inside_try.answer_not(seen))
         photo_too = {shared.picture: path, shared.photo: given} if path else {}
-        return shows(screen, seen, beside, view) | {screen.reply: said} | photo_too
+        yield from then_tested(screen, seen, shows(screen, seen, beside, view) | {screen.reply: said} | photo_too)
 
     @bridge.told
-    def lion(view: View) -> Updates:
+    def lion(view: View) -> Iterator[Updates]:
         cat, other = list(photo.examples().values())[:2]
         seen, beside = (see(inside_try.example(path), view, Asked()) for path in (cat, other))
         said = inside_show.said(inside_try.answer_two(seen, beside))
-        return shows(screen, seen, beside, view) | closed(screen) | {
-            screen.reply: said, shared.picture: cat, shared.photo: seen.photo, screen.second: other,
-        }  # fmt: skip
+        photos = {shared.picture: cat, shared.photo: seen.photo, screen.second: other}
+        answer = shows(screen, seen, beside, view) | closed(screen) | {screen.reply: said} | photos
+        yield from then_tested(screen, seen, answer)
 
     def fooled(given: Photo | None, view: View, trial: Any, request: gr.Request) -> Iterator[Updates]:
         _, given = _or_example(given)
@@ -194,10 +197,10 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
                 continue
             seen, beside = (see(one, view, Asked()) for one in event)
             files = [kept(one) for one in event]
-            yield shows(screen, seen, beside, view) | closed(screen) | {
-                screen.reply: inside_show.said(inside_try.answer_fooled(seen, beside)), shared.picture: files[0],
-                shared.photo: seen.photo, screen.second: files[1],
-            }  # fmt: skip
+            said = inside_show.said(inside_try.answer_fooled(seen, beside))
+            photos = {shared.picture: files[0], shared.photo: seen.photo, screen.second: files[1]}
+            answer = shows(screen, seen, beside, view) | closed(screen) | {screen.reply: said} | photos
+            yield from then_tested(screen, seen, answer)
 
     screen.chips["dog"].click(dog, where, outputs, **ASIDE)
     screen.chips["lion"].click(lion, shared.view, outputs, **ASIDE)

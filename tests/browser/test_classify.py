@@ -14,7 +14,6 @@ import gradio as gr
 import numpy as np
 import pytest
 import skimage
-from axe_playwright_python.sync_playwright import Axe
 from gradio.utils import get_upload_folder
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -149,6 +148,7 @@ def test_a_file_that_is_no_picture_gets_a_sentence(page: Page, tmp_path: Path, d
     give_again = page.get_by_label("Remove Image")
     if give_again.count():
         give_again.click()
+        expect(give_again).to_have_count(0)
     button(page, "a cat").click()
     expect(verdict(page)).to_have_text("cat")
 
@@ -302,39 +302,6 @@ def test_the_bars_follow_the_live_camera_and_no_frame_is_queued(page: Page) -> N
     time.sleep(1)
     assert page.locator("#live [data-frame]").get_attribute("data-frame") == last
     assert sum(1 for _ in Path(get_upload_folder()).rglob("*")) == files  # frames are kept nowhere
-
-
-def everything_open(page: Page) -> None:
-    give(page, CAT)
-    verdict(page).wait_for()
-    button(page, texts.OTHERS).click()
-    for name in (texts.LIVE, texts.COMPARE, texts.MANY):
-        accordion(page, name)
-    button(page, texts.COMPARE_RUN).click()
-    page.locator("table tr", has_text=" ms").first.wait_for()
-
-
-CUT_OFF = """[...document.querySelectorAll("#top *, #panel *, #body *")].filter(
-  e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, .sr-only")
-).map(e => e.outerHTML.slice(0, 100))"""  # what hangs over the right edge, though the page does not scroll
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_texts_stand_out_and_nothing_hangs_over(visit: Visit, width: int, dark: bool) -> None:
-    page = visit(width, dark)
-    for prepare in (lambda page: None, everything_open):
-        prepare(page)
-        found = Axe().run(page, options={"runOnly": ["color-contrast"], "resultTypes": ["violations"]})
-        faults = [(n["html"][:120], n["any"][0]["message"]) for v in found.response["violations"] for n in v["nodes"]]
-        assert faults == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(CUT_OFF) == []
-
-
-def test_the_contrast_check_can_fail(page: Page) -> None:
-    page.evaluate("document.querySelector('#top h1').style.color = '#eee'")
-    assert Axe().run(page, options={"runOnly": ["color-contrast"]}).violations_count == 1
 
 
 # ------------------------------------------------------------------------------------------------ what is deleted

@@ -74,6 +74,7 @@ class Film:
 
 def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(500)
 
 
@@ -87,21 +88,24 @@ def act(page: Page) -> Film:
     tab(page, "Inside")
     page.wait_for_timeout(4000)
     film.shoot(1.0)
+    tab(page, "Ideal")
+    page.locator("#try-ideal-zebra").click()
+    page.locator("#ideal-picture img[src^='data:image/jpeg']").wait_for()
+    film.watch(12)
+    page.locator("#ideal-strip", has_text="and shifts").wait_for(timeout=240_000)
+    page.evaluate("scrollTo(0, 0)")
+    film.shoot(1.2)
+    tab(page, "Fool")
+    page.locator("#fool-run").click()
+    page.locator("#fool-result", has_text="Saved file").wait_for(timeout=240_000)
+    page.locator("#fool-slider").scroll_into_view_if_needed()
+    film.shoot(1.8)
     tab(page, "Teach")
     page.get_by_role("button", name="37 breeds", exact=True).click()
     page.locator("#train-status .progress").wait_for(timeout=60_000)
-    film.watch(6)
-    film.shoot(0.5)
-    tab(page, "Ideal")
-    page.locator("#try-ideal-zebra").click()
-    page.wait_for_timeout(1500)
-    film.watch(10)
-    tab(page, "Fool")
-    page.locator("#fool-run").click()
-    page.wait_for_timeout(2500)
     film.watch(8)
-    page.get_by_text("Saved file").first.wait_for(timeout=120_000)
-    film.shoot(1.6)
+    page.locator("#train-status", has_text="Epoch 20").wait_for(timeout=60_000)
+    film.shoot(1.2)
     return film
 
 

@@ -98,3 +98,16 @@ def test_why_and_a_chip_without_a_head_of_ones_own(ideal: Page) -> None:
     expect(ideal.locator("#ideal-picture figure")).to_have_count(4)
     expect(ideal.locator("#ideal-picture").locator(PNG)).to_have_count(4)
     expect(ideal.locator("#ideal-reply")).not_to_be_empty()
+
+
+def test_a_chip_brings_back_the_head_that_knows_its_class(ideal: Page) -> None:
+    head = ideal.locator("#head input")
+    head.click()
+    ideal.get_by_role("option", name="cat or dog").click()
+    expect(ideal.locator("#ideal-name input, #ideal-class input").first).not_to_have_value("zebra")
+    ideal.locator("#try-ideal-zebra").click()
+    expect(head).to_have_value(texts.OWN_HEAD)
+    expect(ideal.locator("#ideal-picture").locator(JPEG)).to_be_visible()
+    ideal.locator("#ideal-stop").click()
+    finished(ideal)
+    expect(ideal.locator("#ideal-picture")).to_contain_text("zebra")

@@ -11,7 +11,7 @@ from ..engine.ideal import METHODS, RECIPES, SIZES
 from ..engine.ideal_order import Order
 from ..errors import BadImage, BadSetting
 from ..heads import groups, imagenet_names, load_classifier
-from ..types import Photo, View, check_choice
+from ..types import Head, Photo, View, check_choice
 from . import ideal_show, render, texts
 from .clickable import clickable
 from .shared import KEEP
@@ -148,6 +148,11 @@ def _plot(name: str) -> gr.LinePlot:
         x="step", y=name, title=texts.IDEAL_CURVES[name], height=170, min_width=150, buttons=[], x_title="", y_title="",
         **limits,
     )  # fmt: skip
+
+
+def known(head: Head, name: str) -> bool:
+    """Whether a head has a class or a group of this name."""
+    return name in choices(head.classes, tuple(groups(head)))
 
 
 def choices(classes: tuple[str, ...], together: tuple[str, ...]) -> list[str]:

@@ -16,7 +16,7 @@ from ..engine.ideal import RECIPES
 from ..engine.ideal_order import Order
 from ..errors import BadSetting
 from ..types import Photo, View
-from . import bridge, ideal_parts, ideal_show, render, texts
+from . import bar, bridge, ideal_parts, ideal_show, render, texts
 from . import ideal_run as runs
 from .clickable import chosen_of
 from .ideal_keep import Kept, with_new
@@ -88,9 +88,11 @@ def _wire_jobs(shared: Shared, controls: Controls, screen: Screen) -> None:
     chain(controls.run.click(_busy(controls), None, [*controls.buttons, screen.question], **QUIET), paint, asked)
     chain(controls.why.click(_busy(controls), None, [*controls.buttons, screen.question], **QUIET), four, inputs)
     for question, chip in controls.chips.items():
-        set_up = [shared.view, controls.name]
-        outputs = [*controls.order, screen.question, screen.reply]
-        ready = chip.click(bridge.told(_prepared(question, controls, screen)), set_up, outputs, **ASIDE)
+        set_up = [shared.view, controls.name, shared.stamp]
+        above = [shared.view, shared.head_menu, shared.stamp]
+        outputs = [*controls.order, screen.question, screen.reply, *above]
+        prepared = bridge.told(_prepared(question, shared, controls, screen))
+        ready = chip.click(prepared, set_up, outputs, **ASIDE)
         chain(ready.success(_busy(controls, question), None, controls.buttons, **QUIET), paint, asked)
     for button in controls.buttons[1:]:
         button.click(None, None, None, js=INTO_VIEW, cancels=endings)
@@ -125,12 +127,17 @@ def _as_recipes(order: Order) -> Order:
     return replace(order, steps=None) if untouched else order
 
 
-def _prepared(question: str, controls: Controls, screen: Screen) -> Callable[[View, str], Updates]:
-    """What a chip sets before it runs. Without a head of one's own, *my own class* says how to get one and runs nothing."""
+def _prepared(
+    question: str, shared: Shared, controls: Controls, screen: Screen
+) -> Callable[[View, str, float], Updates]:
+    """What a chip sets before it runs. Without a head of one's own, *my own class* says how to get one and runs nothing.
+
+    A class that the head above the tabs does not know is asked of the network's own classes, which then stand there.
+    """
     methods = {"smooth": "lesson", "agreed": "agreed"}
     names = {"zebra": "zebra", "cat": "any cat"}
 
-    def prepare(view: View, name: str) -> Updates:
+    def prepare(view: View, name: str, stamp: float) -> Updates:
         if question == "mine" and view.head is None:
             return {screen.question: ONLY_SAID, screen.reply: ideal_show.said(texts.IDEAL_TEACH_FIRST)}
         if question == "mine" and view.head is not None:
@@ -139,9 +146,14 @@ def _prepared(question: str, controls: Controls, screen: Screen) -> Callable[[Vi
         tv, steps, rate = ideal_parts.of_method(method)
         if question == "smooth":
             tv["value"] = 0
-        return {
-            controls.name: names.get(question, name), controls.method: method, controls.tv: tv, controls.steps: steps,
-            controls.rate: rate, controls.start: "noise", screen.question: question, screen.reply: "",
+        wanted, above = names.get(question, name), {}
+        if question in names and view.head is not None and not ideal_parts.known(view.head, wanted):
+            view = replace(view, head=None)
+            above = {shared.view: view, shared.head_menu: bar.OWN, shared.stamp: stamp + 1}
+        return above | {
+            controls.name: ideal_parts.listed(view, wanted), controls.method: method, controls.tv: tv,
+            controls.steps: steps, controls.rate: rate, controls.start: "noise", screen.question: question,
+            screen.reply: "",
         }  # fmt: skip
 
     return prepare

@@ -9,15 +9,22 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from transferdemo.data.folder import read_photos
+from transferdemo.engine.evaluate import report
+from transferdemo.engine.features import CollectDone, collect
 from transferdemo.engine.receipt import Opinion
+from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.robustness import RobustnessDone
+from transferdemo.engine.train import train
 from transferdemo.engine.verdict import classify_alone
 from transferdemo.errors import BadImage, BadSetting
 from transferdemo.heads import CATS, DOGS, Classifier, imagenet_names
+from transferdemo.images import encode_png
 from transferdemo.types import Head, Image8, Photo, View
 from transferdemo.ui import fool_show, fool_strength, fool_trial, texts
 from transferdemo.ui.fool_parts import choices
 from transferdemo.ui.fool_trial import Trial, Wish, judged, proved, start, steps
+from transferdemo.ui.teach_state import Lesson
 
 
 @pytest.fixture(autouse=True)
@@ -176,8 +183,30 @@ def test_the_curve_of_a_head(photo: Photo, network: Classifier) -> None:
 def test_two_heads_are_compared(photo: Photo, network: Classifier) -> None:
     held = fool_strength.Held((photo.image8,), (0,))
     view = View("toy.test", network.head)
-    progress = list(fool_strength.curves(fool_strength.pictures_of(photo), view, held))
+    progress = list(fool_strength.curves(held.images, view, held))
     assert progress[-1].step == progress[-1].total and progress[-1].note == ""
     assert set(progress[-1].curves) == {texts.FOOL_MY_HEAD, texts.FOOL_OWN_CLASSES}
     text, plot = fool_strength.drawn(progress[-1])
     assert texts.FOOL_MY_HEAD.capitalize() in text and plot["visible"] and len(plot["value"]) == 18
+
+
+def test_the_photos_that_judged_a_head_in_teach_judge_it_here(network: Classifier) -> None:
+    random = np.random.default_rng(0)
+    given = {
+        name: [encode_png(random.integers(0, 90, (8, 8, 3), dtype=np.uint8) + shade) for _ in range(10)]
+        for name, shade in (("red", np.uint8([120, 0, 0])), ("blue", np.uint8([0, 0, 120])))
+    }
+    done = list(collect(read_photos(given), network.backbone))[-1]
+    assert isinstance(done, CollectDone)
+    config, embedded = TrainConfig(epochs=2), done.embedded
+    trained = list(train(embedded, config))
+    head = trained[-1].head
+    lesson = Lesson(embedded, head=head, report=report(embedded, head, config)).with_run(config, trained[:-1])
+    lesson = replace(lesson, head=head)
+    held = fool_strength.held_of(lesson, View("toy.test", head))
+    assert held is not None and len(held.images) == len(held.labels) == lesson.report.held_out.count
+    redder = [int(image[..., 0].mean() > image[..., 2].mean()) for image in held.images]
+    assert [head.classes[label] == "red" for label in held.labels] == [bool(r) for r in redder]
+    assert fool_strength.held_of(lesson, View("toy.test")) is None
+    aside = lesson.with_folder(lesson.folder.set_aside([photo.id for photo in lesson.folder.used[:5]]))
+    assert fool_strength.held_of(aside, View("toy.test", head)) is None

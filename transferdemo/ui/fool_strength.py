@@ -11,6 +11,7 @@ import gradio as gr
 import pandas as pd
 
 from ..decode import fit_image
+from ..engine.recipe import sides
 from ..engine.robustness import Curve, RobustnessDone, RobustnessEvent, robustness
 from ..engine.verdict import classify_alone
 from ..errors import DemoError
@@ -19,6 +20,9 @@ from ..images import open_photo
 from ..types import Image8, Photo, View
 from . import bridge, photo, render, texts
 from .shared import Shared
+from .teach_state import Lesson
+
+HELD = 16  # photos that judged a head are asked at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +45,8 @@ def robustness_of(
     yield from robustness(classifier, images, labels)
 
 
-def build(shared: Shared, held: gr.State | None = None) -> None:
-    """Lay it out and wire it. `held` has the visitor's held-out photos, Held or None."""
+def build(shared: Shared) -> None:
+    """Lay it out and wire it."""
     gr.HTML(render.fact(texts.FOOL_STRENGTH_NOTE))
     with gr.Row():
         run = gr.Button(texts.FOOL_MEASURE, variant="secondary", elem_id="fool-measure")
@@ -53,15 +57,16 @@ def build(shared: Shared, held: gr.State | None = None) -> None:
         x_title="grey levels of 255", y_title="", color_title="",
     )  # fmt: skip
 
-    def handler(request: gr.Request, given: Photo | None, view: View, kept: Held | None) -> Iterator[tuple[Any, Any]]:
+    def handler(request: gr.Request, given: Photo | None, view: View, lesson: Lesson) -> Iterator[tuple[Any, Any]]:
         visitor = bridge.visitor_of(request)
+        kept = held_of(lesson, view)
         pictures = kept.images if kept else pictures_of(given)  # opened here: children may not have children
         job = bridge.Job(curves, (pictures, view, kept), 500)
         events = bridge.in_turn(job, render.fact, visitor, shared.settings.seconds)
         for event in events:
             yield (event, gr.skip()) if isinstance(event, str) else drawn(event)
 
-    bridge.wire(run, stop, handler, [shared.photo, shared.view, held or gr.State(None)], [status, plot])
+    bridge.wire(run, stop, handler, [shared.photo, shared.view, shared.lesson], [status, plot])
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +102,19 @@ def _judges(view: View) -> dict[str, Classifier]:
         except DemoError:  # a network without classes of its own
             return judges
     return judges
+
+
+def held_of(lesson: Lesson, view: View) -> Held | None:
+    """A few of the photos that judged the chosen head in Teach; None where it comes from elsewhere or the set has changed."""
+    embedded, found = lesson.embedded, lesson.report
+    if view.head is None or view.head is not lesson.head or embedded is None or found is None or not lesson.runs:
+        return None
+    held_out = sides(embedded.folder, lesson.runs[-1].config).held_out
+    if not embedded.pictures or len(held_out) != found.held_out.count:
+        return None
+    some = [int(index) for index in held_out[:: max(1, len(held_out) // HELD)][:HELD]]
+    pictures = tuple(open_photo(embedded.folder.used[index].source.read()).image8 for index in some)
+    return Held(pictures, tuple(int(embedded.folder.labels[index]) for index in some))
 
 
 def pictures_of(given: Photo | None) -> tuple[Image8, ...]:

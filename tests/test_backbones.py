@@ -282,7 +282,7 @@ def test_two_who_ask_at_once_cause_one_load(fakes: list[str]) -> None:
 
 
 def test_the_cache_is_bounded_and_forgets_the_longest_unused(fakes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    each = backbones._bytes(load_backbone("resnet18"))
+    each = backbones.size_of(load_backbone("resnet18"))
     monkeypatch.setattr(backbones, "CACHE_BYTES", 2 * each)
     for name in ("resnet50", "resnet18", "vgg16"):  # resnet18 was used again: resnet50 has to go
         load_backbone(name)

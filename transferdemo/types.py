@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -44,7 +45,8 @@ class Photo:
 class Head:
     """A linear layer over the features of one frozen network, and the names of what it tells apart.
 
-    `digest` is `backbones.digest()` of the weights that the features come from; a head refuses to sit on others.
+    `digest` is `backbones.digest()` of the weights that the features come from; a head refuses to sit on others. A
+    fine-tuned head brings along what it has changed in them, and `digest` is still that of the original.
     """
 
     classes: tuple[str, ...]
@@ -57,6 +59,7 @@ class Head:
     facts: dict[str, object] = field(
         default_factory=dict
     )  # settings and measured accuracy, as the file's header says them
+    changed: Mapping[str, Tensor] = field(default_factory=dict)  # by the names of the folded network's parameters
 
 
 @dataclass(frozen=True, eq=False)

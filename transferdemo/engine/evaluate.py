@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.split import Indices, folds
+from ..data.labelled import LabelledFolder
+from ..data.split import Indices, Split, folds
 from ..errors import BadFolder
+from ..heads import digest_of
 from ..types import Features, Head, Logits, check_number
 from .descent import Descent, Linear
 from .features import Embedded
@@ -120,14 +122,21 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
     from sklearn.metrics import confusion_matrix
 
     check_trainable(embedded.folder)
-    features, labels = tensors(embedded)
-    parts, linear = sides(embedded.folder, config), Linear(head.weight, head.bias)
-    logits, truth = linear.logits(features[parts.held_out]), labels[parts.held_out].numpy()
+    features, parts = tensors(embedded)[0], sides(embedded.folder, config)
+    found = report_on(embedded.folder, head, parts, features[np.concatenate([parts.held_out, parts.test])])
+    return replace(found, test=accuracy_on(head, test)) if test and found.test is None else found
+
+
+def report_on(folder: LabelledFolder, head: Head, parts: Split, features: Features) -> Report:
+    """Measure a head by the features (N, D) of the held-out photos and, after them, of the folder's own test photos."""
+    labels, linear = torch.from_numpy(folder.labels), Linear(head.weight, head.bias)
+    held_out = len(parts.held_out)
+    logits, truth = linear.logits(features[:held_out]), labels[parts.held_out].numpy()
     answers = logits.argmax(1).numpy()
-    ids = [embedded.folder.used[index].id for index in parts.held_out]
+    ids = [folder.used[index].id for index in parts.held_out]
     count = len(head.classes)
     matrix = confusion_matrix(truth, answers, labels=range(count)).astype(np.int64)
-    tested = linear.logits(features[parts.test]).argmax(1) == labels[parts.test] if len(parts.test) else None
+    tested = linear.logits(features[held_out:]).argmax(1) == labels[parts.test] if len(parts.test) else None
     return Report(
         head.classes,
         Accuracy(int(np.trace(matrix)), len(truth)),
@@ -136,7 +145,7 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
         _cells(truth, answers, ids),
         _wrong(head, (logits / head.temperature).softmax(1), truth, ids),
         parts.leaky,
-        _of(tested) if tested is not None else accuracy_on(head, test) if test else None,
+        _of(tested) if tested is not None else None,
     )
 
 
@@ -159,7 +168,7 @@ def accuracy_on(head: Head, test: Embedded) -> Accuracy:
 
 def check_same_network(head: Head, embedded: Embedded) -> None:
     """Raise BadFolder unless a set's features are of the network and weights that the head was made on."""
-    if (head.backbone, head.digest) != (embedded.backbone, embedded.digest):
+    if (head.backbone, digest_of(head)) != (embedded.backbone, embedded.digest):
         raise BadFolder("These photos were prepared for another network than the head's; prepare them again for it.")
 
 

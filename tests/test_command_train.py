@@ -44,11 +44,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_json_ends_with_all_that_was_measured(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "head.safetensors"
     done = command(
-        folder, "--out", out, "--test", folder, "--folds", 3, "--epochs", 5, "--seed", 1, "--compare", "--json"
-    )
+        folder, "--out", out, "--test", folder, "--folds", 3, "--epochs", 5, "--seed", 1, "--compare", "--json",
+        "--fine-tune", "--fine-tune-epochs", 1,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {"collect", "train", "folds", "compare", "done"} <= {line["event"] for line in lines}
+    assert {"collect", "train", "folds", "compare", "fine_tune", "done"} <= {line["event"] for line in lines}
     last = lines[-1]
     assert last["event"] == "done" and last["classes"] == ["blue", "red"] and last["quarantined"] == 2
     assert set(last["seconds"]) == {"decode", "embed", "train"} and all(s >= 0 for s in last["seconds"].values())
@@ -65,7 +66,9 @@ def test_json_ends_with_all_that_was_measured(folder: Path, tmp_path: Path) -> N
         "high": last["accuracy"],
     }
     assert "hoto" in last["transfer_says"]
-    head = read_head(out)
+    tuning, head = last["fine_tune"], read_head(out)
+    assert tuning["accepted"] == (tuning["loss_after"] < tuning["loss_before"]) == bool(head.changed)
+    assert tuning["accuracy_before"] == 1 and 0 <= tuning["accuracy_after"] <= 1
     assert head.classes == ("blue", "red") and head.facts["trained_on"] == 20
     assert head.facts["settings"]["epochs"] == 5 and head.facts["settings"]["seed"] == 1
 
@@ -88,6 +91,7 @@ def test_a_zip_trains_the_same_head_in_words(folder: Path, tmp_path: Path) -> No
         (["--epochs", "0"], "epochs must be"),
         (["--lr", "nan"], "learning rate must be"),
         (["--folds", "1"], "--folds must be"),
+        (["--fine-tune-epochs", "0"], "fine-tuning epochs must be"),
         (["--fit", "stretch"], "--fit must be one of"),
         (["--backbone", "no_such_net"], "no network called"),
         (["--test", "/nowhere"], "no folder"),

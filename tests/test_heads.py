@@ -75,7 +75,7 @@ def hostile(head) -> dict[str, bytes]:
         "fit": saved({"fit": "stretch"}),
         "temperature": saved({"temperature": 0}),
         "temperature bool": saved({"temperature": True}),
-        "version": good.replace(b'"version":"1"', b'"version":"9"'),
+        "version": good.replace(b'"version":"2"', b'"version":"9"'),
         "large": good + b"\0" * heads.MAX_BYTES,
         "trailing": good + b"\0" * 10,
     }
@@ -86,6 +86,11 @@ def test_hostile_files_get_a_sentence(toy: Classifier) -> None:
         with pytest.raises(BadFile) as caught:
             read_head(data)
         assert str(caught.value).endswith((".", ")")), name
+
+
+def test_files_of_the_first_version_are_read(toy: Classifier) -> None:
+    again = read_head(encode_head(toy.head).replace(b'"version":"2"', b'"version":"1"'))
+    assert torch.equal(again.weight, toy.head.weight) and not again.changed
 
 
 def test_a_head_refuses_other_weights(toy: Classifier) -> None:

@@ -128,6 +128,11 @@ def digest_of(head: Head) -> str:
     return hashlib.sha256(f"{head.digest} {digest(dict(head.changed))}".encode()).hexdigest()
 
 
+def weight_of(head: Head) -> int:
+    """What a head brings along of its network, in bytes."""
+    return sum(tensor.nbytes for tensor in head.changed.values())
+
+
 def check_fits(head: Head, backbone: Backbone) -> None:
     """Raise BadFile unless `head` was made on exactly these weights of this network, and changes only what is there."""
     if head.backbone != backbone.tag:

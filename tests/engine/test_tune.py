@@ -23,7 +23,7 @@ from transferdemo.engine.features import CollectDone, Embedded, collect
 from transferdemo.engine.last_stage import FineTuneConfig
 from transferdemo.engine.maps import MapsStep
 from transferdemo.engine.train import train
-from transferdemo.engine.tune import FineTuneDone, FineTuneStep, fine_tune, paired
+from transferdemo.engine.tune import FineTuneDone, FineTuneStep, fine_tune
 from transferdemo.errors import BadFile, BadFolder, BadSetting
 from transferdemo.heads import Classifier, check_fits, digest_of, encode_head, read_head, tuned
 from transferdemo.images import encode_png, open_photo, to_pixels
@@ -194,12 +194,6 @@ def test_same_seed_same_head_and_stop_keeps_what_was_accepted(taught: tuple[Back
     assert isinstance(event, FineTuneStep) and event.after.loss == same.after.loss and event.accepted == same.accepted
     assert pickle.loads(pickle.dumps(event)).step == event.step
     assert all(torch.equal(t, same.head.changed[n]) for n, t in event.head.changed.items())
-
-
-def test_chance_is_mcnemars() -> None:
-    before, after = torch.tensor([True] * 10 + [False] * 10), torch.tensor([True] * 20)
-    assert paired(before, after) == pytest.approx(2 * 0.5**10) == paired(after, before)
-    assert paired(before, before) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import emit, view_arguments, with_bar
+from ._fine_tune import Tuned, config_of, say_tuning, tuned_on
 from ._train_more import compared, say_transfer
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", action="store_true", help="how much came from transfer, and would more photos help?"
     )
+    parser.add_argument(
+        "--fine-tune",
+        action="store_true",
+        help="train the network's last stage too, and keep it if held-out loss falls",
+    )
+    parser.add_argument(
+        "--fine-tune-epochs", type=int, metavar="N", help="times through the photos for that (default 8)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -52,8 +62,9 @@ def run(args: argparse.Namespace) -> None:
     from ..device import choose
     from ..engine.evaluate import with_facts
     from ..heads import save_head
+    from ..heads import tuned as through
 
-    config = _config(args)
+    config, tuning = _config(args), config_of(args)
     _check_out(args.out)
     backbone = load_backbone(args.backbone or DEFAULT, choose(args.device))
     own = _collected(args.set, backbone, args)
@@ -65,6 +76,11 @@ def run(args: argparse.Namespace) -> None:
     if args.folds:
         head = _on_all(own.embedded, config)
         report = _tested_again(report, head, test)
+    tuned = tuned_on(backbone, own.embedded, head, (tuning, config), args) if tuning else None
+    if tuned and tuned.accepted:
+        head, report = tuned.head, tuned.report(report)
+        test = _collected(args.test, through(backbone, head), args) if args.test else None
+        report = _tested_again(report, head, test)
     head = with_facts(head, own.embedded, report, on_all=bool(args.folds))
     save_head(head, args.out)
     collected = [own, *([test] if test else [])]
@@ -73,7 +89,15 @@ def run(args: argparse.Namespace) -> None:
         "embed": sum(x.embed for x in collected),
         "train": time.monotonic() - began,
     }
-    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out, found)
+    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out, _More(found, tuned))
+
+
+@dataclass(frozen=True, eq=False)
+class _More:
+    """What was asked for beside a head."""
+
+    transfer: Transfer | None
+    tuned: Tuned | None
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
@@ -161,9 +185,7 @@ def _tested_again(report: Report, head: Head, test: CollectDone | None) -> Repor
     return replace(report, test=accuracy_on(head, test.embedded)) if test else report
 
 
-def _emit(
-    report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, found: Transfer | None
-) -> None:
+def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: _More) -> None:
     emit(
         {
             "event": "done",
@@ -178,7 +200,8 @@ def _emit(
             "skipped": embedded.folder.skipped,
             "seconds": {key: round(value, 3) for key, value in seconds.items()},
             "head": str(out),
-            **(found.as_json() if found else {}),
+            **(more.transfer.as_json() if more.transfer else {}),
+            **({"fine_tune": more.tuned.as_json()} if more.tuned else {}),
         }
     )
 
@@ -187,9 +210,7 @@ def _share(accuracy: Accuracy | None) -> float | None:
     return accuracy.share if accuracy else None
 
 
-def _say(
-    report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, found: Transfer | None
-) -> None:
+def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: _More) -> None:
     folder = embedded.folder
     print(f"{len(folder.used)} photos of {len(head.classes)} classes; {len(folder.aside)} set aside.")
     for photo in folder.aside[:5]:
@@ -200,8 +221,10 @@ def _say(
     _line("folds at random", report.folds_random)
     if report.leaky:
         print("The photos of a class are too alike to be kept apart: the held-out accuracy flatters.")
-    if found:
-        say_transfer(found)
+    if more.transfer:
+        say_transfer(more.transfer)
+    if more.tuned:
+        say_tuning(more.tuned)
     print(f"Saved as {out}. " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()) + ".")
 
 

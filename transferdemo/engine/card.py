@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def card(head: Head, report: Report) -> str:
             "",
             f"It answers with one of: {names}. To anything else it gives one of these names too.",
             "",
-            f"It is a linear layer on the features of {network} (`{head.backbone}`, weights `{head.digest[:12]}`), which "
-            "itself was not changed. It works with that network and these weights only.",
+            f"It is a linear layer on the features of {network} (`{head.backbone}`, weights `{head.digest[:12]}`), "
+            f"{_network(head)} It works with that network and these weights only.",
             "",
             "## How good it is",
             "",
-            *_sentences(report),
+            *_sentences(report, head.facts),
             "",
             "| class | photos that judged | right |",
             "| --- | --- | --- |",
@@ -83,8 +83,17 @@ def card(head: Head, report: Report) -> str:
     )
 
 
-def _sentences(report: Report) -> list[str]:
+def _network(head: Head) -> str:
+    if not head.changed:
+        return "which itself was not changed."
+    numbers = sum(tensor.numel() for tensor in head.changed.values())
+    return f"whose last stage was fine-tuned with it; the {numbers:,} numbers that changed are in the file."
+
+
+def _sentences(report: Report, facts: Mapping[str, object]) -> list[str]:
     lines = [f"Of {report.held_out.count} photos that it had not seen, {_percent(report.held_out)} were right."]
+    if "fine_tune" in facts:
+        lines.append("The same photos decided whether to keep the fine-tuned network, so the figure flatters a little.")
     if report.leaky:
         lines.append("The photos of a class are so alike that these are not independent: the figure flatters.")
     if report.test:

@@ -119,8 +119,6 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
 
     Raises BadFolder when `test` has no photos of the head's classes.
     """
-    from sklearn.metrics import confusion_matrix
-
     check_trainable(embedded.folder)
     features, parts = tensors(embedded)[0], sides(embedded.folder, config)
     found = report_on(embedded.folder, head, parts, features[np.concatenate([parts.held_out, parts.test])])
@@ -129,6 +127,8 @@ def report(embedded: Embedded, head: Head, config: TrainConfig, test: Embedded |
 
 def report_on(folder: LabelledFolder, head: Head, parts: Split, features: Features) -> Report:
     """Measure a head by the features (N, D) of the held-out photos and, after them, of the folder's own test photos."""
+    from sklearn.metrics import confusion_matrix
+
     labels, linear = torch.from_numpy(folder.labels), Linear(head.weight, head.bias)
     held_out = len(parts.held_out)
     logits, truth = linear.logits(features[:held_out]), labels[parts.held_out].numpy()

@@ -13,7 +13,6 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,6 +27,7 @@ from .evaluate import Report, check_same_network, report_on
 from .features import Embedded
 from .last_stage import FineTuneConfig, Stage
 from .maps import MapsStep, check_room, maps_of
+from .paired import Paired, paired
 from .recipe import TrainConfig, check_sides, check_trainable, sides, tensors
 
 __all__ = ["FineTuneConfig", "FineTuneDone", "FineTuneStep", "Judged", "MapsStep", "fine_tune"]
@@ -71,14 +71,9 @@ class FineTuneStep:
         return self.after.loss < self.before.loss
 
     @property
-    def gain(self) -> float:
-        """How much more of the held-out photos are right, in [-1, 1]."""
-        return self.after.accuracy - self.before.accuracy
-
-    @property
-    def chance(self) -> float:
-        """How likely so many changed answers on one side are by chance alone: McNemar's exact test, two-sided."""
-        return paired(self.before.right, self.after.right)
+    def difference(self) -> Paired:
+        """The fine-tuned network against the frozen one, photo by photo."""
+        return compare(self.before, self.after)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +94,6 @@ FineTuneEvent = MapsStep | FineTuneStep | FineTuneDone
 def judged(logits: Logits, labels: Tensor) -> Judged:
     """(N, C), (N,) -> how good they are."""
     return Judged(float(F.cross_entropy(logits, labels)), logits.argmax(1) == labels)
-
-
-def paired(before: Tensor, after: Tensor) -> float:
-    """McNemar's exact test (Psychometrika 1947) on (N,) right answers before and after: the two-sided p-value."""
-    better, worse = int((after & ~before).sum()), int((before & ~after).sum())
-    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def fine_tune(
@@ -234,8 +223,27 @@ def with_tuning(head: Head, before: Judged, after: Judged, settings: FineTuneCon
     return replace(head, facts={**head.facts, "fine_tune": {"settings": asdict(settings), **as_json(before, after)}})
 
 
+def compare(before: Judged, after: Judged) -> Paired:
+    """After against before, on the same photos."""
+    return paired(after.right.numpy(), before.right.numpy())
+
+
 def as_json(before: Judged, after: Judged) -> dict[str, object]:
     """What fine-tuning did, for a header or a line of JSON; a loss that is no number is null."""
     losses = {"loss_before": before.loss, "loss_after": after.loss if math.isfinite(after.loss) else None}
     accuracies = {"accuracy_before": before.accuracy, "accuracy_after": after.accuracy}
-    return {"accepted": after.loss < before.loss, **losses, **accuracies, "chance": paired(before.right, after.right)}
+    return {"accepted": after.loss < before.loss, **losses, **accuracies, "p": compare(before, after).p}
+
+
+def says(before: Judged, after: Judged, photos: str = "held-out photos") -> str:
+    """What fine-tuning added and whether that is more than chance, in one or two sentences."""
+    points, count = 100 * (after.accuracy - before.accuracy), len(before.right)
+    losses = f"held-out loss {before.loss:.2f} → {after.loss:.2f}"
+    if not after.loss < before.loss:
+        return f"Fine-tuning did not help ({losses}), so the network stays as it was."
+    found = compare(before, after)
+    sure = "more than chance" if found.better else "worse beyond chance" if found.worse else "not beyond chance"
+    return (
+        f"{points:+.0f} points on {count:,} {photos} ({100 * before.accuracy:.0f} → {100 * after.accuracy:.0f} %, {losses}): "
+        f"{sure}. The same photos decided to keep it, so the new figure flatters a little."
+    )

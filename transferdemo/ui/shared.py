@@ -55,4 +55,5 @@ def title_of(classes: tuple[str, ...]) -> str:
 
 def own_title(name: str, head: Head) -> str:
     """How a visitor's own head is called in the menu."""
-    return f"mine: {name}" if name else f"mine: {title_of(head.classes)}"
+    tuned = ", fine-tuned" if head.changed else ""
+    return f"mine: {name or title_of(head.classes)}{tuned}"

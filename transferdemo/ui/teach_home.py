@@ -21,7 +21,7 @@ from ..engine.card import card, probabilities, verify_head
 from ..engine.evaluate import with_facts
 from ..engine.features import Embedded
 from ..errors import BadFile, BadFolder, BadSetting
-from ..heads import check_fits, encode_head, load_classifier, read_head, save_head
+from ..heads import check_fits, encode_head, load_classifier, read_head, save_head, weight_of
 from ..images import open_photo
 from ..types import Head, Image8, View
 from . import bar, bridge, render, texts
@@ -29,6 +29,8 @@ from .photo import examples
 from .picture import uploaded
 from .shared import Shared, title_of
 from .teach_state import Lesson, limits_of
+
+MOST_BYTES = 200_000_000  # of fine-tuned networks that a visitor may bring
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ def _brought(path: str | None, name: str | None, heads: dict[str, Head], view: V
         raise BadFile(f"This head was made for {resolve(head.backbone).title}; choose that network above first.")
     check_fits(head, load_backbone(view.backbone, choose(view.device)))
     title = clean_name(name) if name and name.strip() else title_of(head.classes)
-    if len(heads) >= 20:
-        raise BadSetting("There are twenty heads here already; reload the page to start anew.")
+    if len(heads) >= 20 or sum(weight_of(one) for one in heads.values()) > MOST_BYTES:
+        raise BadSetting("There is no room for more heads; reload the page to start anew.")
     heads, view, menu = above_tabs(head, title, heads, view)
     return heads, view, menu, render.fact(texts.brought(title))

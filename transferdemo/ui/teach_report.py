@@ -78,6 +78,11 @@ def reported(lesson: Lesson, visitor: str, seconds: float) -> Iterator[Any]:
             yield now, *_pieces(now)
 
 
+def again(lesson: Lesson) -> tuple[Any, ...]:
+    """The pieces after the report has become another one without a training run."""
+    return _pieces(lesson)
+
+
 def _pieces(lesson: Lesson) -> tuple[Any, ...]:
     found, folder = lesson.report, lesson.folder
     if found is None or folder is None:

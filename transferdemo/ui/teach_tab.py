@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import bridge, teach_home, teach_photos, teach_report, teach_train, teach_transfer, texts
+from . import bridge, teach_home, teach_photos, teach_report, teach_train, teach_transfer, teach_tune, texts
 from .shared import Shared
 from .teach_state import Lesson
 
@@ -22,6 +22,7 @@ def build(shared: Shared) -> None:
             training = teach_train.build(shared, lesson)
         with gr.Step(texts.STEP_REPORT, id=2):
             report = teach_report.build(shared, lesson, photos.pieces)
+            tuning = teach_tune.build(shared, lesson)
         with gr.Step(texts.STEP_HOME, id=3):
             home = teach_home.build(shared, lesson)
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -38,7 +39,10 @@ def build(shared: Shared) -> None:
     )
     training.run.click(None, None, None, cancels=[compared])
     at_home = reported.then(home.handler, home.inputs, home.outputs, api_visibility="private", **bridge.LIGHT)
-    for event in (at_home, *home.changed):
+    again = tuning.job.then(teach_report.again, lesson, report.outputs[1:], api_visibility="private", **bridge.LIGHT)
+    tuned = again.then(home.handler, home.inputs, home.outputs, api_visibility="private", **bridge.LIGHT)
+    training.run.click(None, None, None, cancels=[tuning.job])
+    for event in (at_home, tuned, *home.changed):
         event.then(lambda stamp: stamp + 1, shared.stamp, shared.stamp, **quiet)
 
 

@@ -638,3 +638,23 @@ def classroom_terminal(address: str, name: str, password: str, mine: str) -> str
     return (
         f"The class opens   {address}\n{CLASS_NAME}: {name}   {CLASS_PASSWORD}: {password}\nFor the projector: {mine}"
     )
+
+
+# Teach, fine-tuning
+
+TUNE = "Experiment: fine-tune the last stage"
+TUNE_RUN = "Fine-tune the last stage"
+TUNE_NOTE = (
+    "So far the network was frozen and only the head has learned. Here the network's last stage learns too, at a tenth of the "
+    "head's rate. That helps most where your pictures are unlike the photos that the network grew up with; it is kept only "
+    "if the loss on the held-out photos falls."
+)
+TUNE_EPOCHS = "How often each photo is looked at. It takes much longer than training the head."
+TUNE_FIRST = "Train a head first; then its network can be fine-tuned."
+TUNE_MAPS = "What is frozen looks at each photo once"
+TUNE_TIME = "The time was up before the first epoch had ended; start the program with --local, or use fewer photos."
+
+
+def tune_epoch(epoch: int, epochs: int, loss: float) -> str:
+    """How far fine-tuning is."""
+    return f"Epoch {epoch} of {epochs}: held-out loss {loss:.2f}"

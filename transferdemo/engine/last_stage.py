@@ -17,8 +17,7 @@ from .cut import Tail
 from .descent import Linear
 from .maps import Maps
 
-SLOWER = 10.0  # times: the learning rate against the one that the head alone takes with the same optimiser
-WARM_UP = 1 / 6  # share of the run in which the rate rises to it, so that the first steps do not spoil what is there
+SLOWER = 10.0  # times: the last stage's learning rate against the head's
 JUDGED = 64  # photos that are embedded together
 
 
@@ -27,11 +26,11 @@ class FineTuneConfig:
     """How the last stage is fine-tuned. Raises BadSetting for what is out of range."""
 
     epochs: int = 8
-    learning_rate: float = tricks.OPTIMIZERS["adamw"].rate / SLOWER
+    learning_rate: float = tricks.OPTIMIZERS["adamw"].rate  # of the head; the last stage takes a tenth of it
     seed: int = 0  # of the order of the photos
     batch_size: int = 32
     weight_decay: float = 0.01
-    label_smoothing: float = 0.1  # keeps the few photos from being learned by heart
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("fine-tuning epochs", self.epochs, 1, 200, whole=True)
@@ -43,10 +42,9 @@ class FineTuneConfig:
 
 
 class Stage:
-    """One run of AdamW: `epoch()` goes once through the photos, `head` is what it has come to.
+    """One run: `epoch()` goes once through the photos, `head` is what it has come to. AdamW, falling as a cosine.
 
-    `maps` and `labels` (N,) are of all photos; the tail's parameters become the run's own. The learning rate rises at first,
-    then falls as a cosine.
+    `maps` and `labels` (N,) are of all photos; the tail's parameters become the run's own.
     """
 
     def __init__(self, tail: Tail, head: Head, maps: Maps, labels: Tensor, config: FineTuneConfig) -> None:
@@ -57,8 +55,11 @@ class Stage:
         self.parameters = {name: p.requires_grad_() for name, p in tail.learnable().items()}
         self.weight = (head.weight.to(self.device) / head.temperature).detach().clone().requires_grad_()
         self.bias = (head.bias.to(self.device) / head.temperature).detach().clone().requires_grad_()
-        every = [*self.parameters.values(), self.weight, self.bias]
-        self.optimizer = AdamW(every, config.learning_rate, weight_decay=config.weight_decay)
+        groups = [
+            {"params": list(self.parameters.values()), "full": config.learning_rate / SLOWER},
+            {"params": [self.weight, self.bias], "full": config.learning_rate},
+        ]
+        self.optimizer = AdamW(groups, weight_decay=config.weight_decay)
 
     @property
     def head(self) -> Head:
@@ -77,16 +78,14 @@ class Stage:
         order = train[torch.randperm(len(train), generator=self.generator)]
         seen, losses = 0, 0.0
         for batch in torch.split(order, self.config.batch_size):
-            losses += len(batch) * self._step(
-                batch, (self.done + (seen + len(batch)) / len(train)) / self.config.epochs
-            )
+            losses += len(batch) * self._step(batch, (self.done + seen / len(train)) / self.config.epochs)
             seen += len(batch)
             yield seen
         self.done, self.loss = self.done + 1, losses / len(train)
 
     def _step(self, batch: Tensor, done: float) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * min(1.0, done / WARM_UP) * tricks.DECAYS["cosine"](done)
+            group["lr"] = group["full"] * tricks.DECAYS["cosine"](done)
         with torch.enable_grad(), out_of_memory_explained():
             logits = F.linear(self.tail(self.maps.at(batch, self.device)), self.weight, self.bias)
             loss = F.cross_entropy(logits, self.labels[batch], label_smoothing=self.config.label_smoothing)

@@ -32,7 +32,7 @@ from .recipe import TrainConfig, check_sides, check_trainable, sides, tensors
 
 __all__ = ["FineTuneConfig", "FineTuneDone", "FineTuneStep", "Judged", "MapsStep", "fine_tune"]
 
-DIVERGED, FLOOR = 10.0, 0.1  # as in `train`
+DIVERGED = 10.0  # times the loss before or that of guessing, whichever is larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,7 @@ class _Progress:
     def reason(self) -> str:
         """Why it should end now, a sentence; else empty."""
         loss = self.last.train_loss
-        if math.isfinite(loss) and loss <= DIVERGED * max(self.before.loss, FLOOR):
+        if math.isfinite(loss) and loss <= DIVERGED * max(self.before.loss, math.log(len(self.job.head.classes))):
             return ""
         rate = self.job.config.learning_rate
         return (

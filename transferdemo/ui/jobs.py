@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from ..backbones import Backbone, is_shared, load_backbone
 from ..errors import DemoError
-from ..heads import Classifier
+from ..heads import Classifier, load_classifier
+from ..types import View
 
 try:  # on a ZeroGPU Space this package comes with the machine
     import spaces  # type: ignore[import-not-found, unused-ignore]
@@ -60,6 +61,8 @@ class _Packer(pickle.Pickler):
     """Writes a network that all visitors share as its name."""
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Classifier) and value.head.changed:
+            return load_classifier, (View(value.backbone.tag, value.head),)
         if isinstance(value, Classifier):
             return Classifier, (value.backbone, value.head)
         if isinstance(value, Backbone) and is_shared(value):

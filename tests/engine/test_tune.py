@@ -18,16 +18,19 @@ from transferdemo.data.folder import read_photos
 from transferdemo.engine import maps as maps_module
 from transferdemo.engine.classify import classify_many
 from transferdemo.engine.cut import cut
-from transferdemo.engine.evaluate import accuracy_on
+from transferdemo.engine.evaluate import accuracy_on, report
 from transferdemo.engine.features import CollectDone, Embedded, collect
 from transferdemo.engine.last_stage import FineTuneConfig
 from transferdemo.engine.maps import MapsStep
+from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.train import train
 from transferdemo.engine.tune import FineTuneDone, FineTuneStep, fine_tune
 from transferdemo.errors import BadFile, BadFolder, BadSetting
 from transferdemo.heads import Classifier, check_fits, digest_of, encode_head, read_head, tuned
 from transferdemo.images import encode_png, open_photo, to_pixels
 from transferdemo.types import Head
+from transferdemo.ui import teach_tune
+from transferdemo.ui.teach_state import Lesson
 
 SIZE = 32
 
@@ -241,3 +244,21 @@ def test_files_with_bad_tensors_are_refused(taught: tuple[Backbone, Embedded, He
     head = dataclasses.replace(taught[2], changed={"stages.2.0.bias": wrong})
     with pytest.raises(BadFile, match="not finite"):
         read_head(encode_head(head))
+
+
+def test_the_page_keeps_what_was_accepted_and_says_so(taught: tuple[Backbone, Embedded, Head]) -> None:
+    backbone, embedded, _ = taught
+    *steps, done = train(embedded)
+    lesson = Lesson(embedded).with_run(TrainConfig(), steps)
+    lesson = dataclasses.replace(lesson, report=report(embedded, done.head, TrainConfig()))
+
+    def last(**settings: Any) -> tuple[Lesson, str]:
+        config = FineTuneConfig(**{"learning_rate": 0.03, "batch_size": 8, **settings})
+        *_, shown = teach_tune.shown(lesson, lambda: fine_tune(backbone, embedded, done.head, config), "", 60)
+        return shown[0], shown[1]
+
+    now, words = last(epochs=12)
+    assert now.head and now.head.changed and now.report is not lesson.report and "chance" in words
+    assert now.report and now.report.held_out.count == len(done.split.held_out)
+    now, words = last(epochs=1, learning_rate=1.0, batch_size=1024)
+    assert now is lesson and "did not help" in words

@@ -16,15 +16,18 @@ CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
 CUT_OFF = """[...document.querySelectorAll("#top *, #panel *, #body *")].filter(
   e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, .sr-only")
 ).map(e => e.outerHTML.slice(0, 100))"""  # what hangs over the right edge, though the page does not scroll
+SQUEEZED = """[...document.querySelectorAll("#tabs .row > .column")].filter(
+  e => e.checkVisibility() && e.offsetWidth < 0.9 * e.parentElement.offsetWidth).map(e => e.outerHTML.slice(0, 100))"""
 
 
 def good(page: Page) -> None:
-    """Assert that what is in view now has contrast, and fits."""
+    """Assert that what is in view now has contrast, and fits; on a phone columns stand below each other."""
     found = Axe().run(page, options={"runOnly": ["color-contrast"], "resultTypes": ["violations"]})
     faults = [(n["html"][:120], n["any"][0]["message"]) for v in found.response["violations"] for n in v["nodes"]]
     assert faults == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate("innerWidth") > 700 or page.evaluate(SQUEEZED) == []
 
 
 def unfold(page: Page) -> None:

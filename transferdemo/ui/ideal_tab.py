@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..engine.ideal import RECIPES
 from ..engine.ideal_order import Order
 from ..errors import BadSetting
 from ..types import Photo, View
-from . import bar, bridge, ideal_parts, ideal_show, render, texts
+from . import bar, bridge, ideal_memory, ideal_parts, ideal_show, render, texts
 from . import ideal_run as runs
 from .clickable import chosen_of
 from .ideal_keep import Kept, with_new
@@ -164,8 +165,11 @@ def painted(screen: Screen, view: View, order: Order, seconds: float, visitor: s
     prepared, painting = runs.start(view, order)
     yield _cleared(screen) | {screen.figure: ideal_show.picture(painting), screen.curves: gr.update(visible=True)}
     due = 0.0
-    job = bridge.Job(runs.steps, (prepared, painting), painting.total)
-    for event in bridge.in_turn(job, _waiting(screen), visitor, seconds):
+    if (known := ideal_memory.known(prepared, painting)) is not None:
+        yield {screen.painting: known, screen.figure: ideal_show.picture(known)} | _curves(screen, known)
+        return
+    growing = partial(ideal_memory.painted, prepared, painting)
+    for event in bridge.in_turn(growing, _waiting(screen), visitor, seconds):
         if isinstance(event, dict):
             yield event
             continue
@@ -302,8 +306,8 @@ def last(view: View, order: Order, settings: Settings, visitor: str) -> Painting
     """The picture when it ended or its time was up, judged. Raises DemoError."""
     prepared, begun = runs.start(view, order)
     painting = begun
-    job = bridge.Job(runs.steps, (prepared, begun), begun.total)
-    for event in bridge.in_turn(job, lambda _: None, visitor, settings.seconds):
+    growing = partial(ideal_memory.painted, prepared, begun)
+    for event in bridge.in_turn(growing, lambda _: None, visitor, settings.seconds):
         painting = event or painting
     known = list(runs.judged(painting))
     if not known:

@@ -11,6 +11,7 @@ from ..backbones import DEFAULT
 from ..types import View
 from . import bar, bridge, classify_tab, fool_tab, ideal_tab, inside_tab, photo, teach_api, teach_tab, texts
 from .guard import Guard
+from .page import Page
 from .shared import KEEP, Settings, Shared
 from .teach_state import Lesson
 from .theme import CSS, theme
@@ -35,7 +36,7 @@ HEAD = """<script>
 
 def build(settings: Settings) -> gr.Blocks:
     """The whole page, wired; nothing is served yet."""
-    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, KEEP)) as demo:
+    with Page(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, KEEP)) as demo:
         view = gr.State(View(DEFAULT, device=settings.device), time_to_live=KEEP)
         heads = gr.State({}, time_to_live=KEEP)
         seen = gr.State(None, time_to_live=KEEP)
@@ -107,6 +108,7 @@ def launch_options() -> dict[str, Any]:
         "mcp_server": False,
         "ssr_mode": False,
         "show_error": False,
+        "max_threads": bridge.THREADS,
         "max_file_size": "100mb",
         "allowed_paths": [],
         "state_session_capacity": 200,

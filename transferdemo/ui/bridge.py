@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import html
 import inspect
 import logging
+import re
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.context import LocalContext
+from gradio.utils import get_upload_folder
 
 from ..errors import Busy, DemoError
 from . import jobs, texts
+from .attendance import attendance
 from .jobs import Job, gpu
 
 __all__ = ["Job", "gpu", "in_turn", "told", "visitor_of", "wire"]
@@ -29,7 +35,8 @@ WAITING_ROOM = 41  # one runs, forty wait
 JOB_SECONDS = 120.0
 FIRST_GUESS = 10.0  # seconds of a job, before one has run
 PERIOD = 0.1  # seconds between two pictures sent to a page
-HEAVY: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": WAITING_ROOM, "show_progress": "hidden"}
+THREADS = 160  # as many handlers at a time: all who wait, and the light ones beside them
+HEAVY: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": None, "show_progress": "hidden"}  # see Line
 LIGHT: dict[str, Any] = {"concurrency_limit": 8, "show_progress": "hidden"}
 
 
@@ -48,17 +55,31 @@ class Line:
 
     @contextmanager
     def place(self, visitor: str) -> Iterator[Callable[[], int]]:
-        """Stand in line; the function given says how many are ahead (0: it is your turn). Raises Busy."""
+        """Stand in line; the function given says how many are ahead (0: it is your turn). Both raise Busy.
+
+        In a full line someone who does not listen to their answer loses their place to who comes.
+        """
         ticket = object()
         with self._lock:
-            if len(self._places) >= self.room:
-                raise Busy(texts.FULL)
             if visitor and any(name == visitor for _, name in self._places):
                 raise Busy(texts.ONE_EACH)
+            if len(self._places) >= self.room:
+                absent = next((place for place in self._places[1:] if attendance.absent(place[1])), None)
+                if absent is None:
+                    raise Busy(texts.FULL)
+                self._places.remove(absent)
             self._places.append((ticket, visitor))
+
+        def ahead() -> int:
+            tickets = [t for t, _ in self._places]
+            if ticket not in tickets:
+                raise Busy(texts.FULL)
+            return tickets.index(ticket)
+
         try:
-            yield lambda: [t for t, _ in self._places].index(ticket)
+            yield ahead
         finally:
+            attendance.forget(visitor)
             with self._lock:
                 self._places = [p for p in self._places if p[0] is not ticket]
 
@@ -94,7 +115,9 @@ def in_turn(
     has a job.
     """
     with line.place(visitor) as ahead:
-        while (others := ahead()) > 0:
+        while (others := ahead()) > 0 or attendance.absent(visitor):
+            if attendance.gone(visitor):
+                return
             yield waiting(texts.waiting(others, line.seconds(others)))
             time.sleep(0.25)
         stream = jobs.events(events) if isinstance(events, Job) else events()
@@ -130,7 +153,10 @@ def paced(events: Iterable[T], period: float = PERIOD) -> Iterator[T]:
 
 def visitor_of(request: gr.Request | None) -> str:
     """Whose job it is: the page's session; empty for callers without one."""
-    return str(getattr(request, "session_hash", None) or "")
+    visitor = str(getattr(request, "session_hash", None) or "")
+    if isinstance(request, gr.Request) and visitor:
+        attendance.expect(visitor, LocalContext.event_id.get(None) or "")
+    return visitor
 
 
 def told(handler: Callable[P, Any]) -> Callable[P, Any]:
@@ -160,9 +186,23 @@ def _translated() -> Iterator[None]:
         raise gr.Error(html.escape(str(error)), print_exception=False) from error
     except (gr.Error, GeneratorExit):
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _bug(error)
+        raise gr.Error(texts.NO_ROOM, print_exception=False) from error
     except Exception as error:
-        log.exception("a job failed")
-        raise gr.Error(texts.BUG, print_exception=False) from error
+        _bug(error)
+
+
+def _bug(error: Exception) -> NoReturn:
+    """The traceback goes to the log, without the names of visitors' files."""
+    log.error("a job failed\n%s", without_uploads("".join(traceback.format_exception(error))))
+    raise gr.Error(texts.BUG, print_exception=False) from error
+
+
+def without_uploads(text: str) -> str:
+    """The text with every path in the upload folder cut off where the folder ends."""
+    return re.sub(re.escape(get_upload_folder()) + r"[^'\"\n]*", "<a visitor's file>", text)
 
 
 def wire(run: gr.Button, stop: gr.Button, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> Any:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeAlias
+
+from gradio.utils import get_upload_folder
+
+from .attendance import attendance, listener_of
+from .texts import NO_ROOM
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
+SPARE = 1_000_000  # bytes that an upload must leave free
 UPLOAD, OTHER = 105_000_000, 1_000_000  # bytes of a body: an upload of 100 MB with its frame, anything else
 _CLOSED = re.compile(
     r"/gradio_api/(file=https?:|file/https?:|deep_link|proxy=|run-history|api/)|/monitoring|/proxy=", re.I
@@ -38,6 +46,9 @@ class Guard:
             return await _answer(send, 404, "There is nothing here.")
         if path.endswith("/upload"):
             return await self._counted(scope, receive, send)
+        if listener := listener_of(path, scope.get("query_string", b"")):
+            with attendance.stream(listener):
+                return await self.app(scope, receive, send)
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
         body = await _whole(receive, OTHER)
@@ -52,6 +63,8 @@ class Guard:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > UPLOAD:
             return await _answer(send, 413, "This upload is too large: at most 100 MB at once.")
+        if not has_room(int(length)):
+            return await _answer(send, 507, NO_ROOM)
         seen = 0
 
         async def counted() -> Message:
@@ -61,6 +74,14 @@ class Guard:
             return message if seen <= UPLOAD else {"type": "http.disconnect"}
 
         return await self.app(scope, counted, send)
+
+
+def has_room(size: int) -> bool:
+    """Whether an upload of so many bytes fits on the disk, and something is left for results."""
+    folder = Path(get_upload_folder())
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free >= size + SPARE
 
 
 def names_address(body: bytes) -> bool:

@@ -14,6 +14,7 @@ from gradio.utils import get_upload_folder
 from .shared import KEEP
 
 EVERY = 300.0  # seconds between two rounds
+MOST = 10 * 10**9  # bytes of all visitors' files together
 
 
 def sweep(folder: Path, older_than: float) -> int:
@@ -30,6 +31,24 @@ def sweep(folder: Path, older_than: float) -> int:
     return removed
 
 
+def bound(folder: Path, most: int) -> int:
+    """Remove the oldest files until those in `folder` together have at most `most` bytes; return how many."""
+    files, removed = [], 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if not path.is_dir():
+                facts = path.lstat()
+                files.append((facts.st_mtime, facts.st_size, path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files, key=lambda one: one[0]):
+        if total <= most:
+            break
+        with suppress(OSError):
+            path.unlink()
+            total, removed = total - size, removed + 1
+    return removed
+
+
 def start() -> threading.Event:
     """Sweep in the background until the event is set."""
     stop = threading.Event()
@@ -37,6 +56,7 @@ def start() -> threading.Event:
     def rounds() -> None:
         while not stop.wait(EVERY):
             sweep(Path(get_upload_folder()), KEEP)
+            bound(Path(get_upload_folder()), MOST)
 
     threading.Thread(target=rounds, name="janitor", daemon=True).start()
     return stop

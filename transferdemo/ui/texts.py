@@ -8,6 +8,8 @@ LEAD = "Show a network your pets. Look inside it, teach it, ask for its ideal ca
 # the bridge
 FULL = "Too many people are waiting just now; try again in a minute."
 ONE_EACH = "You already have a job running or waiting here; stop it first, or let it end."
+BAD_INPUT = "One of the inputs is not of the kind that its place takes; see the API page, or choose it again."
+NO_ROOM = "There is no room left on the disk of this computer; try again a little later."
 BUG = "Something went wrong in the program, not in what you did. Try again; the details are in its log."
 
 

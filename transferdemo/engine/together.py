@@ -43,12 +43,14 @@ class Batches:
         try:
             with torch.no_grad():
                 features = backbone(to_pixels([image8 for image8, _ in batch]).to(backbone.mean.device))
+            for (_, future), row in zip(batch, features.split(1), strict=True):
+                future.set_result(row)
         except (RuntimeError, MemoryError) as error:
             for _, future in batch:
                 future.set_exception(error)
-        else:
-            for (_, future), row in zip(batch, features.split(1), strict=True):
-                future.set_result(row)
+        finally:
+            for _, future in batch:
+                future.cancel()  # after a bug too nobody waits for ever; what is done stays as it is
 
 
 _batches: WeakKeyDictionary[Backbone, Batches] = WeakKeyDictionary()

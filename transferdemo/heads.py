@@ -21,6 +21,7 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import novelty as strange
 from .backbones import OWN_WEIGHTS, Backbone, digest, load_backbone, size_of, with_parts
 from .device import choose
 from .errors import BadFile, BadSetting
@@ -203,8 +204,11 @@ def find_classes(head: Head, name: str) -> tuple[int, ...]:
 
 
 def encode_head(head: Head) -> bytes:
-    """The head as a safetensors file: float32 `weight`, `bias` and what was changed; all else as JSON in the header."""
-    meta = {
+    """The head as a safetensors file: float32 `weight`, `bias` and what was changed; all else as JSON in the header.
+
+    A head that knows what is strange to it has the tensors of novelty.KINDS too.
+    """
+    meta: dict[str, object] = {
         "classes": list(head.classes),
         "backbone": head.backbone,
         "digest": head.digest,
@@ -214,6 +218,9 @@ def encode_head(head: Head) -> bytes:
     }
     named = {"weight": head.weight, "bias": head.bias, **{CHANGED + name: t for name, t in head.changed.items()}}
     tensors = {name: tensor.float().cpu().contiguous() for name, tensor in named.items()}
+    if head.novelty:
+        tensors |= strange.tensors(head.novelty)
+        meta["novelty"] = {"threshold": head.novelty.threshold, "false_alarm": head.novelty.false_alarm}
     header = {"format": "transferdemo head", "version": str(VERSION), "head": json.dumps(meta, allow_nan=False)}
     return safetensors.torch.save(tensors, header)
 
@@ -256,11 +263,13 @@ def read_head(source: bytes | Path) -> Head:
     meta = _meta(data)
     weight, bias = tensors.pop("weight"), tensors.pop("bias")
     _check_tensors(weight, bias, len(meta["classes"]))
+    odd = {name: tensors.pop(name) for name in strange.KINDS if name in tensors}
+    own = strange.read(odd, meta.get("novelty"), (len(bias), weight.shape[1])) if odd else None
     _check_finite(*tensors.values())
     changed = {name.removeprefix(CHANGED): tensor for name, tensor in tensors.items()}
     return Head(
         tuple(meta["classes"]), weight, bias, meta["backbone"], meta["digest"], meta["fit"], meta["temperature"], meta["facts"],
-        changed,
+        changed, own,
     )  # fmt: skip
 
 
@@ -298,12 +307,13 @@ def _check_header(data: bytes) -> None:
     try:
         header = _header(data)
         meta = header["__metadata__"]
-        more = set(header) - {"weight", "bias", "__metadata__"}
+        more = set(header) - {"weight", "bias", "__metadata__"} - set(strange.KINDS)
         known = meta["format"] == "transferdemo head" and all(name.startswith(CHANGED) for name in more)
+        odd = {name: header[name]["dtype"] for name in strange.KINDS if name in header}
         dtypes = {header[name]["dtype"] for name in ("weight", "bias", *more)}
     except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadFile("This is not a head that transferdemo saved; choose a .safetensors file from Teach.") from error
-    if not known or dtypes != {"F32"} or len(more) > MAX_CHANGED:
+    if not known or dtypes != {"F32"} or odd not in ({}, strange.KINDS) or len(more) > MAX_CHANGED:
         raise BadFile("This safetensors file holds something else than a head; choose one from Teach.")
     if meta.get("version") not in READABLE:
         raise BadFile(

@@ -42,6 +42,20 @@ class Photo:
 
 
 @dataclass(frozen=True, eq=False)
+class Novelty:
+    """What a head needs to notice a photo that is not one of its classes: `novelty.score` above `threshold`.
+
+    `false_alarm` is the share of photos like its own that it calls strange too.
+    """
+
+    centre: Tensor  # (D,) float16, and so the others
+    means: Tensor  # (C, D) directions of the classes
+    photos: Tensor  # (M, D) directions of some of the photos
+    threshold: float
+    false_alarm: float
+
+
+@dataclass(frozen=True, eq=False)
 class Head:
     """A linear layer over the features of one frozen network, and the names of what it tells apart.
 
@@ -60,6 +74,7 @@ class Head:
         default_factory=dict
     )  # settings and measured accuracy, as the file's header says them
     changed: Mapping[str, Tensor] = field(default_factory=dict)  # by the names of the folded network's parameters
+    novelty: Novelty | None = None
 
 
 @dataclass(frozen=True, eq=False)

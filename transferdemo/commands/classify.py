@@ -69,6 +69,8 @@ def _record(event: ClassifyStep) -> dict[str, object]:
     record: dict[str, object] = {"event": "done", "picture": event.name, "verdict": seen.verdict}
     if sums:
         record |= {"dog": sums.dog, "cat": sums.cat}
+    if seen.odd:
+        record |= {"strange": seen.strange, "strangeness": seen.odd.score, "threshold": seen.odd.threshold}
     record["scores"] = [{"index": s.index, "name": s.name, "probability": s.probability} for s in seen.scores]
     return record | {"milliseconds": round(seen.milliseconds, 2)}
 
@@ -77,7 +79,8 @@ def _say(event: ClassifyStep) -> None:
     if event.prediction is None:
         print(f"{event.name}: {event.error}", file=sys.stderr)
     else:
-        print(f"{event.name}: {event.prediction.verdict} ({_classes(event.prediction)})", flush=True)
+        otherwise = "it would have said: " if event.prediction.strange else ""
+        print(f"{event.name}: {event.prediction.verdict} ({otherwise}{_classes(event.prediction)})", flush=True)
 
 
 def _classes(prediction: Prediction) -> str:

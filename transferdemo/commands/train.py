@@ -15,11 +15,12 @@ from ._train_more import compared, say_transfer
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
-    from ..engine.evaluate import Accuracy, Report
+    from ..engine.evaluate import Accuracy, FoldsDone, Report
     from ..engine.features import CollectDone, Embedded
     from ..engine.recipe import TrainConfig
     from ..engine.train import TrainDone, TrainStep
     from ..engine.transfer import Transfer
+    from ..engine.trust import Trust
     from ..types import Head
 
 HELP = "train a head on your own folder of photos"
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
     from ..backbones import DEFAULT, load_backbone
     from ..device import choose
     from ..engine.evaluate import with_facts
+    from ..engine.trust import with_alarms
     from ..heads import save_head
     from ..heads import tuned as through
 
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     test = _collected(args.test, backbone, args) if args.test else None
     began = time.monotonic()
     head = _trained(own.embedded, config, args)
-    report = _reported(own.embedded, head, config, test.embedded if test else None, args)
+    report, known = _reported(own.embedded, head, config, test.embedded if test else None, args)
     found = compared(own.embedded, head, config, backbone, args) if args.compare else None
     if args.folds:
         head = _on_all(own.embedded, config)
@@ -81,6 +83,9 @@ def run(args: argparse.Namespace) -> None:
         head, report = tuned.head, tuned.report(report)
         test = _collected(args.test, through(backbone, head), args) if args.test else None
         report = _tested_again(report, head, test)
+    else:
+        trusted = _trusted(own.embedded, head, config, known if args.folds else None, args)
+        head = with_alarms(trusted.head, test.embedded) if test else trusted.head
     head = with_facts(head, own.embedded, report, on_all=bool(args.folds))
     save_head(head, args.out)
     collected = [own, *([test] if test else [])]
@@ -159,15 +164,28 @@ def _record(event: TrainStep | TrainDone) -> dict[str, object]:
 
 def _reported(
     embedded: Embedded, head: Head, config: TrainConfig, test: Embedded | None, args: argparse.Namespace
-) -> Report:
+) -> tuple[Report, FoldsDone | None]:
     from ..engine.evaluate import ReportDone, full_report
 
     for event in with_bar(full_report(embedded, head, config, test, args.folds), "measuring", quiet=args.json):
         if isinstance(event, ReportDone):
-            report = event.report
+            found = event.report, event.folds
         elif args.json:
             emit({"event": "folds", "step": event.step, "total": event.total})
-    return report
+    return found
+
+
+def _trusted(
+    embedded: Embedded, head: Head, config: TrainConfig, known: FoldsDone | None, args: argparse.Namespace
+) -> Trust:
+    """The head with its temperature and its sense for what is not one of its classes."""
+    from ..engine.trust import TrustDone, trust
+
+    events = trust(embedded, head, config, on_all=bool(args.folds), known=known)
+    for event in with_bar(events, "checking", quiet=args.json):
+        if isinstance(event, TrustDone):
+            found = event.trust
+    return found
 
 
 def _on_all(embedded: Embedded, config: TrainConfig) -> Head:
@@ -196,6 +214,9 @@ def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, flo
             "fold_accuracy": _share(report.folds),
             "fold_accuracy_random": _share(report.folds_random),
             "classes": list(head.classes),
+            "temperature": head.temperature,
+            "calibration": head.facts.get("calibration"),
+            "novelty": _novelty(head),
             "quarantined": len(embedded.folder.aside),
             "skipped": embedded.folder.skipped,
             "seconds": {key: round(value, 3) for key, value in seconds.items()},
@@ -204,6 +225,11 @@ def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, flo
             **({"fine_tune": more.tuned.as_json()} if more.tuned else {}),
         }
     )
+
+
+def _novelty(head: Head) -> dict[str, float] | None:
+    own = head.novelty
+    return {"threshold": own.threshold, "false_alarm": own.false_alarm} if own else None
 
 
 def _share(accuracy: Accuracy | None) -> float | None:

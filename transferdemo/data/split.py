@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def split(
     classes, units = np.asarray(labels, dtype=np.int64), np.asarray(groups, dtype=np.int64)
     if given and set(given) & {"val", "test"} and "train" in given:
         return _as_given(np.asarray(given))
-    held_out = _held_out(classes, units, share, seed)
+    held_out = _held_out(classes.tobytes(), units.tobytes(), share, seed).copy()
     leaky = len(np.unique(classes[held_out])) < min(2, len(np.unique(classes)))
     if leaky:
         held_out = _last_of_each(classes, share)
@@ -74,8 +75,10 @@ def _as_given(given: NDArray[np.str_]) -> Split:
     return Split(train, held_out, test) if len(held_out) else Split(train, test, held_out)
 
 
-def _held_out(classes: Indices, groups: Indices, share: float, seed: int) -> Indices:
-    """One fold of about `share`, without the classes that it would take whole."""
+@functools.lru_cache(maxsize=8)
+def _held_out(labels: bytes, units: bytes, share: float, seed: int) -> Indices:
+    """One fold of about `share`, without the classes that it would take whole; kept, for a run asks for it three times."""
+    classes, groups = np.frombuffer(labels, dtype=np.int64), np.frombuffer(units, dtype=np.int64)
     pairs = folds(classes, groups, round(1 / share), seed, grouped=True)
     if not pairs:
         return np.zeros(0, dtype=np.int64)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import novelty
 from ..decode import Opened, fit_image, lost_share
 from ..device import synchronise
 from ..embed import embed
@@ -22,6 +23,7 @@ from .together import embed_together
 
 Word: TypeAlias = Literal["dog", "cat", "neither"]
 PETS_TOGETHER = 0.1  # dog and cat probabilities together; below, the photo shows neither
+NOT_YOURS = "not one of yours"
 TOP = 5
 THUMBNAIL = 96  # px
 FEW = 32  # pictures up to which the exported network is not worth its making
@@ -46,6 +48,15 @@ class Verdict:
     cat: float
 
 
+@dataclass(frozen=True)
+class Oddness:
+    """How far a photo is from those that the head learned from (novelty.score), and from where on that is strange."""
+
+    score: float
+    threshold: float
+    false_alarm: float  # share of photos like its own that are strange to it too
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a network says of one picture, and what it saw of it."""
@@ -59,15 +70,21 @@ class Prediction:
     lost: float  # share of the picture that the crop left out
     exact: bool  # it went in pixel for pixel
     milliseconds: float
+    odd: Oddness | None = None  # None where the head has no sense for it
+
+    @property
+    def strange(self) -> bool:
+        """Whether the photo is unlike all that the head learned from; `scores` are what it would have said."""
+        return self.odd is not None and self.odd.score > self.odd.threshold
 
     @property
     def verdict(self) -> str:
-        """Dog, cat or neither where the question makes sense, else the best class.
+        """Dog, cat or neither where the question makes sense, "not one of yours", or else the best class.
 
         Neither when ImageNet's dogs and cats have less than 0.1 together; else the trained head decides where there is one.
         """
         if self.imagenet is None:
-            return self.scores[0].name
+            return NOT_YOURS if self.strange else self.scores[0].name
         return (self.pets if self.pets and self.imagenet.word != "neither" else self.imagenet).word
 
 
@@ -170,8 +187,10 @@ class _Reader:
     def read(self, features: Features, shapes: Sequence[_Shape], start: float) -> list[Prediction]:
         rows = _probabilities(self.classifier, features)
         pets = _probabilities(self.pets, features) if self.pets else [None] * len(rows)
+        odd = _oddness(self.classifier.head, features)
         each = (time.perf_counter() - start) * 1000 / max(len(shapes), 1)
-        return [self._one(row, pet, shape, each) for row, pet, shape in zip(rows, pets, shapes, strict=True)]
+        answers = [self._one(row, pet, shape, each) for row, pet, shape in zip(rows, pets, shapes, strict=True)]
+        return [replace(answer, odd=one) for answer, one in zip(answers, odd, strict=True)]
 
     def _one(
         self, row: NDArray[np.float32], pet: NDArray[np.float32] | None, shape: _Shape, milliseconds: float
@@ -204,6 +223,15 @@ def _probabilities(classifier: Classifier, features: Features) -> NDArray[np.flo
     with torch.no_grad():
         result: NDArray[np.float32] = classifier.logits(features.to(classifier.device)).softmax(1).cpu().numpy()
     return result
+
+
+def _oddness(head: Head, features: Features) -> list[Oddness | None]:
+    """(N, D) -> how strange each is to the head."""
+    own = head.novelty
+    if own is None:
+        return [None] * len(features)
+    with torch.no_grad():
+        return [Oddness(each, own.threshold, own.false_alarm) for each in novelty.score(own, features).tolist()]
 
 
 def _groups(opened: Iterable[Opened | BadImage]) -> Iterator[list[Opened | BadImage]]:

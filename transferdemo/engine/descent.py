@@ -110,13 +110,14 @@ class Descent:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate * tricks.DECAYS[self.config.decay](done)
         with torch.enable_grad():
-            logits = F.linear(self.features[batch], self.weight, self.bias)
-            loss = F.cross_entropy(
-                logits, self.labels[batch], self.class_weights, label_smoothing=self.config.label_smoothing
-            )
+            loss = self._loss(batch)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+
+    def _loss(self, batch: Tensor) -> Tensor:
+        logits, smoothing = F.linear(self.features[batch], self.weight, self.bias), self.config.label_smoothing
+        return F.cross_entropy(logits, self.labels[batch], self.class_weights, label_smoothing=smoothing)
 
 
 def on_one_core(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -20,7 +20,7 @@ from ..engine.classify import ClassifyDone, ClassifyStep, Prediction, classify, 
 from ..errors import BadImage, BadSetting
 from ..heads import Classifier, load_classifier, pets_head
 from ..types import Photo, View
-from . import bridge, live, render, texts
+from . import bar, bridge, live, render, texts
 from .picture import SafeImage, uploaded
 from .shared import Settings, Shared
 
@@ -163,7 +163,9 @@ def many_table(steps: list[ClassifyStep]) -> str:
             if found
             else ["–", step.error or "", ""]
         )
-        rows.append([render.thumbnail(step.thumbnail, ""), escape(step.name[:60]), *map(escape, cells)])
+        muted = '<span class="muted">{}</span>' if found and found.strange else "{}"
+        told = [escape(cells[0]), *(muted.format(escape(cell)) for cell in cells[1:])]
+        rows.append([render.thumbnail(step.thumbnail, ""), escape(step.name[:60]), *told])
     more = render.fact(f"and {len(steps) - 500:,} more, in the file below.") if len(steps) > 500 else ""
     return render.table(("", "photo", "verdict", "best class", ""), rows) + more
 
@@ -189,28 +191,32 @@ def defused(cell: str) -> str:
 
 
 def api(shared: Shared) -> None:
-    """/classify for callers: a picture, a network's name and a fit -> the best class and the probabilities of the top five."""
+    """/classify for callers: a picture, a network's name, a fit and a head -> the best class, the top five."""
     settings = shared.settings
 
     @bridge.told
-    def classify_picture(picture: Photo | None, backbone: str, fit: str) -> dict[str, Any]:
+    def classify_picture(picture: Photo | None, backbone: str, fit: str, head: str) -> dict[str, Any]:
         """Name what is on a picture.
 
         Args:
             picture: a JPEG, PNG, WebP, GIF or BMP file.
             backbone: a network's name, for example tf_efficientnet_lite0.in1k.
             fit: auto, crop, pad or exact.
+            head: own for the network's own classes, or one that ships with it, for example cats_dogs.
         """
         if picture is None:
             raise BadImage(texts.NO_PHOTO)
-        view = View(resolve(backbone).tag, None, fit, settings.device)  # type: ignore[arg-type]  # View checks it
+        tag = resolve(backbone).tag
+        view = View(tag, bar.head_called(head, tag, {}), fit, settings.device)  # type: ignore[arg-type]  # View checks it
         prediction, _ = answer(picture, view)
         return {
             "label": prediction.verdict,
+            "strange": prediction.strange,
             "confidences": [{"label": s.name, "confidence": s.probability} for s in prediction.scores],
         }
 
-    inputs = [SafeImage(visible=False), gr.Textbox(visible=False), gr.Textbox(visible=False)]
+    inputs = [SafeImage(visible=False), *(gr.Textbox(visible=False) for _ in range(2))]
+    inputs.append(gr.Textbox(bar.OWN, visible=False))
     gr.Button(visible=False).click(
         classify_picture, inputs, gr.JSON(visible=False), api_name="classify", concurrency_id="classify", **bridge.LIGHT
     )

@@ -62,7 +62,7 @@ def build(shared: Shared, answer: Callable[[Photo, View], Prediction]) -> None:
     def follow(sent: str | None, view: View) -> str:
         number, picture = read_frame(sent)
         seen = answer(picture, view)
-        words = f"{render.verdict(seen)}{render.bars(seen.scores)}{render.fact(f'{seen.milliseconds:.0f} ms')}"
+        words = f"{render.verdict(seen)}{render.scores(seen)}{render.fact(f'{seen.milliseconds:.0f} ms')}"
         return f'<div data-frame="{number}">{words}</div>'
 
     with gr.Row():

@@ -79,16 +79,28 @@ def progress(step: int, total: int, label: str) -> str:
 def answer(prediction: Prediction, note: str) -> str:
     """The verdict, the best classes, and what the network saw."""
     return (
-        f'{verdict(prediction)}<div class="answer"><div>{bars(prediction.scores)}{both(prediction)}'
+        f'{verdict(prediction)}<div class="answer"><div>{scores(prediction)}{both(prediction)}'
         f'<p class="fact">{escape(note)}</p></div>{seen(prediction)}</div>'
     )
 
 
 def verdict(prediction: Prediction) -> str:
-    """The one word, large, and the sums it was read from."""
+    """The one word, large, and the sums it was read from; of a strange photo, what the head would have said."""
+    if prediction.strange and prediction.imagenet is None:
+        best = prediction.scores[0]
+        words = escape(texts.otherwise(best.name, percent(best.probability)))
+        return f'<div class="verdict"><b>{prediction.verdict}</b><span>{words}</span></div>'
     by = prediction.pets if prediction.pets and prediction.verdict != "neither" else prediction.imagenet
     sums = f"<span>{sums_of(by)}</span>" if by else ""
     return f'<div class="verdict"><b>{escape(prediction.verdict)}</b>{sums}</div>'
+
+
+def scores(prediction: Prediction) -> str:
+    """The bars, and where the photo is strange to the head: muted, with a line on how sure that is."""
+    shown = bars(prediction.scores)
+    if not prediction.strange or prediction.odd is None:
+        return shown
+    return f'<div class="muted">{shown}</div>{fact(texts.why_strange(prediction.odd.false_alarm))}'
 
 
 def sums_of(by: Verdict) -> str:

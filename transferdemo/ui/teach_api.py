@@ -19,6 +19,7 @@ from ..engine.evaluate import Report, ReportDone, full_report, with_facts
 from ..engine.features import CollectDone, Embedded, collect
 from ..engine.recipe import TrainConfig
 from ..engine.train import TrainDone, train
+from ..engine.trust import TrustDone, trust
 from ..errors import BadFile, BadFolder
 from ..heads import save_head
 from ..types import Head
@@ -99,6 +100,9 @@ def _events(listing: Listing, network: Backbone, config: TrainConfig, limits: Li
             break
     if head is None:
         return
+    for checked in trust(embedded, head, config):
+        head = checked.trust.head if isinstance(checked, TrustDone) else head
+        yield checked
     for measured in full_report(embedded, head, config):
         yield measured
         if isinstance(measured, ReportDone):

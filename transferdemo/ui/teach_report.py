@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 
 from ..data.labelled import LabelledFolder, LabelledPhoto
-from ..engine.evaluate import Accuracy, Report, ReportDone, full_report, report
+from ..engine.evaluate import Accuracy, Report, ReportDone, report
+from ..engine.trust import TrustDone
 from ..errors import BadFolder, BadSetting
-from . import bridge, render, texts
+from . import bridge, render, teach_trust, texts
 from .clickable import chosen_of, clickable
 from .shared import Shared
 from .teach_photos import pieces_of
@@ -70,11 +71,14 @@ def reported(lesson: Lesson, visitor: str, seconds: float) -> Iterator[Any]:
         return
     now = replace(lesson, report=report(embedded, head, config))
     yield now, *_pieces(now)
+    waiting = (gr.skip(),) * 6
     for event in bridge.in_turn(
-        lambda: full_report(embedded, head, config), lambda _: (gr.skip(),) * 6, visitor, seconds
+        lambda: teach_trust.measured(lesson, embedded, head, config), lambda _: waiting, visitor, seconds
     ):
-        if isinstance(event, ReportDone):
-            now = replace(lesson, report=event.report)
+        if isinstance(event, TrustDone):
+            now = replace(now, head=event.trust.head, trust=event.trust)
+        elif isinstance(event, ReportDone):
+            now = replace(now, report=event.report)
             yield now, *_pieces(now)
 
 
@@ -87,7 +91,7 @@ def _pieces(lesson: Lesson) -> tuple[Any, ...]:
     found, folder = lesson.report, lesson.folder
     if found is None or folder is None:
         return render.empty(texts.REPORT_EMPTY), "", "", "", gr.update(visible=False)
-    shown = summary(found, folder), class_table(found), matrix_of(found)
+    shown = summary(found, folder), teach_trust.words(lesson.trust) + class_table(found), matrix_of(found)
     return *shown, render.fact(texts.CELL_HINT), gr.update(visible=True)
 
 

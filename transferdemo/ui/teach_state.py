@@ -12,6 +12,7 @@ from ..engine.evaluate import Report
 from ..engine.features import Embedded, FeatureCache
 from ..engine.recipe import TrainConfig
 from ..engine.train import TrainStep
+from ..engine.trust import Trust
 from ..types import Head
 from .shared import Settings
 
@@ -42,6 +43,7 @@ class Lesson:
     runs: tuple[Run, ...] = ()
     head: Head | None = None
     report: Report | None = None
+    trust: Trust | None = None  # of the head as it is now
     name: str = ""
     zips: tuple[Path, ...] = ()  # uploads that the photos are still read from
     cache: FeatureCache = field(default_factory=FeatureCache)
@@ -59,7 +61,10 @@ class Lesson:
         """The lesson with one more run, and its head so far."""
         number = (self.runs[-1].number if self.runs else 0) + 1
         return replace(
-            self, runs=(*self.runs[-KEPT_RUNS + 1 :], Run(number, config, tuple(steps))), head=steps[-1].head
+            self,
+            runs=(*self.runs[-KEPT_RUNS + 1 :], Run(number, config, tuple(steps))),
+            head=steps[-1].head,
+            trust=None,
         )
 
 

@@ -75,6 +75,19 @@ def lost(share: float) -> str:
     return f"The crop leaves out {100 * share:.0f} % of your picture."
 
 
+def otherwise(name: str, percent: str) -> str:
+    """What the head would have said of a strange photo."""
+    return f"It would have said {name}, {percent}: one of its classes is all that it can name."
+
+
+def why_strange(false_alarm: float) -> str:
+    """How sure "not one of yours" is."""
+    return (
+        f"The photo is farther from those it learned from than {100 * (1 - false_alarm):.0f} in 100 photos like them are; "
+        f"so of its own, about {100 * false_alarm:.0f} in 100 get this answer too."
+    )
+
+
 # Teach
 TEACH = "Teach"
 STEP_PHOTOS, STEP_TRAIN, STEP_REPORT, STEP_HOME = "Photos", "Train", "How good?", "Take it home"
@@ -660,3 +673,38 @@ TUNE_TIME = "The time was up before the first epoch had ended; start the program
 def tune_epoch(epoch: int, epochs: int, loss: float) -> str:
     """How far fine-tuning is."""
     return f"Epoch {epoch} of {epochs}: held-out loss {loss:.2f}"
+
+
+# Teach: how far to trust it
+STRANGE, HONEST = "Not one of yours", "Are its probabilities honest?"
+
+
+def strange(false_alarm: float) -> str:
+    """What the head does with photos of something else, and what that costs."""
+    return (
+        "It answers “not one of yours” to a photo that is unlike all that it learned from. The line is drawn so that about "
+        f"{100 * false_alarm:.0f} in 100 photos of your own classes get this answer too."
+    )
+
+
+def alarms(count: int, photos: int) -> str:
+    """The price, as it was measured."""
+    return f"Of the {photos:,} held-out photos it was {count:,}."
+
+
+def honest_already(before: str) -> str:
+    """A head that needs no temperature."""
+    return (
+        f"When it says 90 %, it should be right 9 times in 10. It is off by {before} on average, on photos that it had not "
+        "seen; no correction would change that beyond chance, so none is made."
+    )
+
+
+def honest_now(before: str, after: str, temperature: float) -> str:
+    """A head whose probabilities a temperature has corrected."""
+    kind = "too sure" if temperature > 1 else "not sure enough"
+    return (
+        f"When it says 90 %, it should be right 9 times in 10. It was {kind}: off by {before} on average, on photos that it "
+        f"had not seen. With its scores divided by {temperature:.2f} (its temperature) it is off by {after}; the order of "
+        "the classes stays as it was."
+    )

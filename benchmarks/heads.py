@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADS, SETS = ROOT / "weights" / "heads", ROOT / "weights" / "sets"
@@ -43,6 +44,16 @@ def as_features(folder: Path) -> bytes:
     return encode_set(done.embedded)
 
 
+def trusted(head: Any) -> list[str]:
+    """A head's temperature, its calibration error with intervals, and what it does with photos like its own."""
+    found, strange = head.facts["calibration"], head.facts.get("strange", {}).get("of_test")
+    errors = [found[side] for side in ("before", "after")]
+    shown = [f"{e['error']:.1%} ({e['interval'][0]:.1%} to {e['interval'][1]:.1%})" for e in errors]
+    promised = f"{head.novelty.false_alarm:.0%} of photos like its own, by design"
+    counted = f"; {strange['accuracy']:.1%} of {strange['photos']} test photos" if strange else ""
+    return [f"{head.temperature:.2f}", ", ".join(shown), promised + counted]
+
+
 def table() -> None:
     """Print the rows that weights/README.md shows."""
     sys.path.insert(0, str(ROOT))
@@ -61,6 +72,11 @@ def table() -> None:
                     f"| `{path.name}` | {len(head.classes)} | {head.facts['trained_on']:,} | "
                     f"{measured['photos']:,} photos, {judge} | {measured['accuracy']:.1%} | {low:.1%} to {high:.1%} |"
                 )
+    print()
+    print("| head | temperature | calibration error, without and with it | takes for strange |")
+    print("| --- | --- | --- | --- |")
+    for path in sorted(HEADS.glob("*.safetensors")):
+        print(f"| `{path.name}` | {' | '.join(trusted(read_head(path)))} |")
     print()
     print("| set | classes | photos | MB |")
     print("| --- | --- | --- | --- |")

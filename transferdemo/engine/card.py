@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,34 +45,31 @@ class CheckDone:
     difference: float
 
 
-def card(head: Head, report: Report) -> str:
-    """The model card of a head as Markdown, in a person's words (arXiv:1810.03993). Class names are escaped."""
+def card(head: Head, report: Report | None = None) -> str:
+    """The model card of a head as Markdown, in a person's words (arXiv:1810.03993). Class names are escaped.
+
+    Without a report it says what the head's file says.
+    """
     names = ", ".join(_escaped(name) for name in head.classes)
     network = resolve(head.backbone).title
-    rows = (
-        f"| {_escaped(name)} | {accuracy.count} | {_percent(accuracy)} |"
-        for name, accuracy in zip(report.classes, report.per_class, strict=True)
-    )
     return "\n".join(
         [
             f"# A head that tells apart {len(head.classes)} classes",
             "",
-            f"It answers with one of: {names}. To anything else it gives one of these names too.",
+            f"It answers with one of: {names}. {_to_others(head)}",
             "",
             f"It is a linear layer on the features of {network} (`{head.backbone}`, weights `{head.digest[:12]}`), "
             f"{_network(head)} It works with that network and these weights only.",
             "",
             "## How good it is",
             "",
-            *_sentences(report, head.facts),
+            *(_sentences(report, head.facts) if report else _by_facts(head)),
+            *_honest(head),
             "",
-            "| class | photos that judged | right |",
-            "| --- | --- | --- |",
-            *rows,
-            "",
+            *(_table(report) if report else ()),
             "## How it was trained",
             "",
-            *(f"- {key.replace('_', ' ')}: {value}" for key, value in _settings(head).items()),
+            *(f"- {_escaped(key.replace('_', ' '))}: {_escaped(str(value))}" for key, value in _settings(head).items()),
             "",
             "## What to keep in mind",
             "",
@@ -88,6 +86,54 @@ def _network(head: Head) -> str:
         return "which itself was not changed."
     numbers = sum(tensor.numel() for tensor in head.changed.values())
     return f"whose last stage was fine-tuned with it; the {numbers:,} numbers that changed are in the file."
+
+
+def _table(report: Report) -> list[str]:
+    rows = (
+        f"| {_escaped(name)} | {accuracy.count} | {_percent(accuracy)} |"
+        for name, accuracy in zip(report.classes, report.per_class, strict=True)
+    )
+    return ["| class | photos that judged | right |", "| --- | --- | --- |", *rows, ""]
+
+
+def _by_facts(head: Head) -> list[str]:
+    """What the file's header says was measured; anything may stand there."""
+    facts: Any = head.facts
+    try:
+        low, high = facts["interval"]
+        words = f"{facts['accuracy']:.1%} were right (95 % interval {low:.1%} to {high:.1%})."
+        return [f"Of {facts['photos']:d} {_escaped(str(facts['judged_by']))}, {words}"]
+    except (KeyError, TypeError, ValueError):
+        return ["Nothing was measured."]
+
+
+def _to_others(head: Head) -> str:
+    if head.novelty is None:
+        return "To anything else it gives one of these names too."
+    return (
+        "To what is unlike all that it learned from it answers that this is not one of them; so it does to about "
+        f"{100 * head.novelty.false_alarm:.0f} in 100 photos of its own classes."
+    )
+
+
+def _honest(head: Head) -> list[str]:
+    """What was measured of its probabilities, as the file's header says it."""
+    found: Any = head.facts.get("calibration")
+    try:
+        shown = [_points(found[side]) for side in ("before", "after")]
+        count = f"{found['photos']:d}"
+    except (KeyError, TypeError, ValueError):
+        return []
+    with_it = f"; with its temperature of {head.temperature:.2f}, by {shown[1]}" if head.temperature != 1 else ""
+    return [
+        f"Its probabilities were off by {shown[0]} on average on {count} photos that it had not seen{with_it} "
+        "(15 bins of equal mass, 95 % bootstrap interval)."
+    ]
+
+
+def _points(error: Any) -> str:
+    low, high = error["interval"]
+    return f"{100 * error['error']:.1f} points ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _sentences(report: Report, facts: Mapping[str, object]) -> list[str]:
@@ -142,15 +188,15 @@ def verify_head(
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
         try:
-            yield from _waiting(child)
+            yield from waiting(child)
             yield CheckDone(1, 1, _difference(child, expected))
         finally:
             child.kill()
             child.communicate()
 
 
-def _waiting(child: subprocess.Popen[str]) -> Generator[CheckStep, None, None]:
-    """Until the child has ended; what it prints fits into a pipe's buffer."""
+def waiting(child: subprocess.Popen[str]) -> Generator[CheckStep, None, None]:
+    """Steps until a child process has ended; what it prints fits into a pipe's buffer. Raises BadFile after CHECK_SECONDS."""
     end = time.monotonic() + CHECK_SECONDS
     while child.poll() is None:
         if time.monotonic() > end:

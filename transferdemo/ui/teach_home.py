@@ -19,6 +19,7 @@ from ..decode import fit_image
 from ..device import choose
 from ..engine.card import card, probabilities, verify_head
 from ..engine.evaluate import with_facts
+from ..engine.export import written
 from ..engine.features import Embedded
 from ..errors import BadFile, BadFolder, BadSetting
 from ..heads import check_fits, encode_head, load_classifier, read_head, save_head, weight_of
@@ -52,6 +53,7 @@ def build(shared: Shared, lesson: gr.State) -> Home:
     with gr.Row():
         head_file = gr.DownloadButton(texts.GET_HEAD, variant="primary", visible=False, elem_id="get-head")
         card_file = gr.DownloadButton(texts.GET_CARD, visible=False)
+        anywhere_file = gr.DownloadButton(texts.GET_ANYWHERE, visible=False, elem_id="get-anywhere")
         save = gr.Button(texts.SAVE_PROJECT, visible=False)
         project_file = gr.DownloadButton(texts.GET_PROJECT, visible=False, elem_id="get-project")
     with gr.Accordion(texts.BRING_HEAD, open=False):
@@ -60,7 +62,7 @@ def build(shared: Shared, lesson: gr.State) -> Home:
             file_types=[".safetensors"], label=texts.HEAD_FILE, type="filepath", height=110, elem_id="bring"
         )
     above = [shared.heads, shared.view, shared.head_menu]
-    files = [status, head_file, card_file, save, project_file]
+    files = [status, head_file, card_file, anywhere_file, save, project_file]
     options: dict[str, Any] = {"api_visibility": "private", **bridge.LIGHT}
     here = [lesson, name, shared.heads, shared.view]
     taken = [lesson, *above, *files]
@@ -79,17 +81,21 @@ def take_home(lesson: Lesson, name: str | None, heads: dict[str, Head], view: Vi
     now = replace(lesson, head=head, name=title)
     heads, view, menu = above_tabs(head, title, {k: h for k, h in heads.items() if k != lesson.name}, view)
     hidden = gr.update(visible=False)
-    yield now, heads, view, menu, render.fact(texts.checking(title)), hidden, hidden, hidden, hidden
+    yield now, heads, view, menu, render.fact(texts.checking(title)), *[hidden] * 5
     folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
     path, words = folder / f"head-{len(head.classes)}-classes.safetensors", folder / "model-card.md"
     save_head(head, path)
     words.write_text(card(head, lesson.report), encoding="utf-8")
     images = _three(lesson.embedded, view)
     for _ in verify_head(path, images, probabilities(load_classifier(view), images)):
-        yield (gr.skip(),) * 9
+        yield (gr.skip(),) * 10
     offered = [gr.update(value=str(path), visible=True), gr.update(value=str(words), visible=True)]
     able = gr.update(visible=lesson.embedded.pictures)
-    yield *[gr.skip()] * 4, render.fact(texts.home(title)), *offered, able, hidden
+    yield *[gr.skip()] * 4, render.fact(texts.home(title)), *offered, hidden, able, hidden
+    anywhere = folder / f"classifier-{len(head.classes)}-classes.zip"
+    for _ in written(anywhere, view, images, words.read_text(encoding="utf-8")):
+        yield (gr.skip(),) * 10
+    yield *[gr.skip()] * 7, gr.update(value=str(anywhere), visible=True), gr.skip(), gr.skip()
 
 
 def _three(embedded: Embedded, view: View) -> list[Image8]:

@@ -283,6 +283,7 @@ NO_WRONG = "It was right about every held-out photo."
 NO_PICTURE = "no picture in this set"
 HEAD_NAME, NAME_IT = "Its name in the menu above", "Name it so"
 GET_HEAD, GET_CARD = "Download the head", "Model card"
+GET_ANYWHERE = "Take it anywhere (ONNX, zip)"
 SAVE_PROJECT, GET_PROJECT = "Save the project", "Download the project"
 BRING_HEAD, HEAD_FILE = "Use a head that you saved", "A head (.safetensors)"
 BRING_NOTE = (

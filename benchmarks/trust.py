@@ -6,7 +6,11 @@ python benchmarks/trust.py ../shared/data [--cache FOLDER]      features are kep
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +30,15 @@ from transferdemo.data.records import LOCAL  # noqa: E402
 from transferdemo.data.split import folds  # noqa: E402
 from transferdemo.engine.blind import BlindDescent  # noqa: E402
 from transferdemo.engine.calibration import calibrate, log_loss, temperature  # noqa: E402
+from transferdemo.engine.classify import classify  # noqa: E402
 from transferdemo.engine.descent import fit  # noqa: E402
+from transferdemo.engine.export import export, save_export  # noqa: E402
 from transferdemo.engine.features import CollectDone, collect  # noqa: E402
 from transferdemo.engine.recipe import TrainConfig  # noqa: E402
 from transferdemo.engine.trust import learn_novelty, out_of_fold  # noqa: E402
+from transferdemo.heads import load_classifier, shipped_heads  # noqa: E402
+from transferdemo.images import open_photo  # noqa: E402
+from transferdemo.types import View  # noqa: E402
 
 SETS = ("pets37", "clothing", "digits", "tile_defects", "horse_zebra", "cats_dogs/train")
 OVERFITTED = TrainConfig(epochs=200, decay="none", weight_decay=0.0)
@@ -134,6 +143,27 @@ def honest(name: str, own: Photos, config: TrainConfig, title: str = "") -> None
     )
 
 
+def anywhere(data: Path) -> None:
+    """The shipped heads as zips, their predict.py in a fresh process on the files of 50 photos, against the page's answers."""
+    for name, head in shipped_heads(load_backbone().tag).items():
+        view = View(head.backbone, head)
+        classifier = load_classifier(view, torch.device("cpu"))
+        paths = sorted((data / "cats_dogs" / "test").glob("*/*.jpg"))[::10]
+        with tempfile.TemporaryDirectory() as folder:
+            save_export(export(classifier, ""), Path(folder, "out.zip"))
+            zipfile.ZipFile(Path(folder, "out.zip")).extractall(folder)
+            command = [sys.executable, "predict.py", "--json", *map(str, paths)]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        theirs = [json.loads(line) for line in done.stdout.splitlines()]
+        ours = [classify(classifier, open_photo(path), view.fitting) for path in paths]
+        pairs = list(zip(theirs, ours, strict=True))
+        same = sum(a["class"] == b.scores[0].name and a["strange"] is b.strange for a, b in pairs)
+        apart = max(float(np.abs(np.array(a["probabilities"]) - b.probabilities).max()) for a, b in pairs)
+        print(
+            f"| {name} as ONNX in a fresh process | {same} of {len(paths)} the same, probabilities within {apart:.1e} |"
+        )
+
+
 def main(data: Path, cache: Path | None) -> None:
     """Print all rows."""
     sets = {name: photos_of(data / name, cache) for name in SETS}
@@ -145,6 +175,7 @@ def main(data: Path, cache: Path | None) -> None:
         honest(name, own, TrainConfig())
     for name in ("clothing", "tile_defects", "digits", "pets37"):
         honest(name, sets[name], OVERFITTED, ", overfitted on purpose")
+    anywhere(data)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import skimage
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from transferdemo.backbones import DEFAULT
 
@@ -73,6 +75,16 @@ def test_classify_answers_with_a_label_and_scores(client: Client) -> None:
     assert answer["label"] == "cat" and len(shares) == 5 and shares == sorted(shares, reverse=True)
     assert "cat" in answer["confidences"][0]["label"].lower() or "tabby" in answer["confidences"][0]["label"]
     assert classify(client, fit="pad") != answer
+
+
+def test_a_head_that_ships_says_what_is_not_its_own(client: Client, tmp_path: Path) -> None:
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)).save(noise)
+    answers = [classify(client, f"{DEFAULT}/cats_dogs", path=path) for path in (CAT, noise)]
+    assert [answer["label"] for answer in answers] == ["cat", "not one of yours"]
+    assert [answer["strange"] for answer in answers] == [False, True]
+    with pytest.raises(Exception, match="not here any more"):
+        classify(client, f"{DEFAULT}/mice")
 
 
 def test_a_raw_upload_is_enough(url: str) -> None:

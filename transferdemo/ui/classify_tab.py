@@ -191,23 +191,25 @@ def defused(cell: str) -> str:
 
 
 def api(shared: Shared) -> None:
-    """/classify for callers: a picture, a network's name, a fit and a head -> the best class, the top five."""
+    """/classify for callers: a picture, a network's name and a fit -> the best class and the top five."""
     settings = shared.settings
 
     @bridge.told
-    def classify_picture(picture: Photo | None, backbone: str, fit: str, head: str) -> dict[str, Any]:
+    def classify_picture(picture: Photo | None, backbone: str, fit: str) -> dict[str, Any]:
         """Name what is on a picture.
 
         Args:
             picture: a JPEG, PNG, WebP, GIF or BMP file.
-            backbone: a network's name, for example tf_efficientnet_lite0.in1k.
+            backbone: a network's name, for example tf_efficientnet_lite0.in1k; with one of the heads that ship after a
+                slash, tf_efficientnet_lite0.in1k/cats_dogs, the answer is that head's.
             fit: auto, crop, pad or exact.
-            head: own for the network's own classes, or one that ships with it, for example cats_dogs.
         """
         if picture is None:
             raise BadImage(texts.NO_PHOTO)
-        tag = resolve(backbone).tag
-        view = View(tag, bar.head_called(head, tag, {}), fit, settings.device)  # type: ignore[arg-type]  # View checks it
+        network, _, head = str(backbone).partition("/")
+        tag = resolve(network).tag
+        chosen = bar.head_called(head or bar.OWN, tag, {})
+        view = View(tag, chosen, fit, settings.device)  # type: ignore[arg-type]  # View checks it
         prediction, _ = answer(picture, view)
         return {
             "label": prediction.verdict,
@@ -215,8 +217,7 @@ def api(shared: Shared) -> None:
             "confidences": [{"label": s.name, "confidence": s.probability} for s in prediction.scores],
         }
 
-    inputs = [SafeImage(visible=False), *(gr.Textbox(visible=False) for _ in range(2))]
-    inputs.append(gr.Textbox(bar.OWN, visible=False))
+    inputs = [SafeImage(visible=False), gr.Textbox(visible=False), gr.Textbox(visible=False)]
     gr.Button(visible=False).click(
         classify_picture, inputs, gr.JSON(visible=False), api_name="classify", concurrency_id="classify", **bridge.LIGHT
     )

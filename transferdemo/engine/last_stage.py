@@ -66,7 +66,9 @@ class Stage:
         """The head and the last stage as they are now."""
         changed = {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
         linear = self.linear
-        return replace(self.start, weight=linear.weight, bias=linear.bias, temperature=1.0, changed=changed)
+        facts = {key: value for key, value in self.start.facts.items() if key not in ("calibration", "strange")}
+        head = replace(self.start, weight=linear.weight, bias=linear.bias, facts=facts, changed=changed)
+        return replace(head, temperature=1.0, novelty=None)  # these were of the features before
 
     @property
     def linear(self) -> Linear:

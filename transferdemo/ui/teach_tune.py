@@ -101,7 +101,8 @@ def kept(before: Lesson, step: FineTuneStep, done: FineTuneDone | None = None) -
     """The lesson as it was `before`, with the head and the report that hold after this step."""
     if not step.accepted and before.head is not None and not before.head.changed:
         return before
-    return replace(before, head=step.head, report=done.report if done else step.report)
+    known = before.trust if before.trust and step.head is before.trust.head else None  # another network's features
+    return replace(before, head=step.head, report=done.report if done else step.report, trust=known)
 
 
 def _waiting(text: str) -> Any:

@@ -467,10 +467,9 @@ def _disk(server: Server, folder: Path) -> None:
 
 def fill(path: Path) -> None:
     """Write until nothing fits any more."""
-    with path.open("wb") as file, suppress(OSError):
+    with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"\0" * 4096)
-            file.flush()
 
 
 def kill(full: bool) -> None:

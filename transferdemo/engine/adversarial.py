@@ -28,8 +28,7 @@ METHODS: tuple[str, ...] = get_args(MethodName)
 EPSILON = {"pgd-linf": (1, 64, 4), "fgsm": (1, 64, 4), "pgd-l2": (0.01, 50, 1.0)}  # from, to, default
 MAX_STEPS, MAX_TV, MAX_CONFIDENCE = 1000, 100.0, 0.99
 SOFTNESS, HARDENED = 0.2, 0.4  # of the goal's lead, in logits: from 1 to this, within this share of the steps
-GLANCES = 6  # after the last gradient of the smallest change
-PATIENCE, WORTHWHILE = 30, 0.005  # stop when so many steps have shrunk nothing by more than this share
+PATIENCE, WORTHWHILE = 45, 0.005  # stop when so many steps have shrunk nothing by more than this share
 
 
 @dataclass(frozen=True)
@@ -193,17 +192,8 @@ class _Search:
         self.step += 1
         self.used += running
         if self.step == self.config.gradients:
-            self._end(running)
+            self._keep(glance(self.classifier, self.goal, self.clean, self.change), running)
         self.seconds += time.perf_counter() - began
-
-    def _end(self, running: Tensor) -> None:
-        """Glances, which cost no gradient: at the last change, and along its direction at ever smaller differences."""
-        seen = glance(self.classifier, self.goal, self.clean, self.change)
-        self._keep(seen, running)
-        if isinstance(self.method, methods.Smallest):
-            for _ in range(GLANCES):
-                seen = glance(self.classifier, self.goal, self.clean, self.method.closer(seen))
-                self._keep(seen, running)
 
     def _softness(self) -> float:
         """All other classes count at first, the nearest ones in the end; a probability always counts them all."""

@@ -56,13 +56,12 @@ class Smallest:
     TURN = 0.3  # the radius changes at most by this share in a step
     AIM = 0.005  # slack in logits that a step of the radius is aimed at
     TIGHTER = 0.995  # of the best norm: the radius stays below it, whether the goal is met there or not
-    NEAREST = 0.98  # of the best norm: nothing smaller is glanced at in the end
     MEMORY, RESTART = 5.0, 0.45  # of the direction, and the share of the steps after which it begins anew; see `_pace`
 
     def __init__(self, clean: Levels, steps: int) -> None:
         self.room, self.steps, self.step = Room(clean, self.MOST), steps, 0
         self.radius = clean.new_full((len(clean),), self.FIRST_RADIUS)
-        self.best, self.failed = torch.full_like(self.radius, torch.inf), torch.zeros_like(self.radius)
+        self.best = torch.full_like(self.radius, torch.inf)
         self.direction = torch.zeros_like(clean)
         uneven = torch.Generator().manual_seed(
             0
@@ -78,18 +77,6 @@ class Smallest:
         newest = unit(look.gradient * self.weight)
         self.direction = self.direction.lerp(newest, self._pace()) if self.step else newest
         self.step += 1
-        return largest_step(self.direction, self.room, self.radius)
-
-    def closer(self, look: Look) -> Levels:
-        """The change to glance at after the last gradient: halving, along the same direction, what may be too much.
-
-        `look` is the glance at the change before, the first one at the last change of `next`.
-        """
-        norm, met = look.change.norm(dim=1), look.slack >= 0
-        self.best = torch.where(met, self.best.minimum(norm), self.best)
-        self.failed = torch.where(met, self.failed, self.failed.maximum(norm))
-        between = (self.failed.maximum(self.NEAREST * self.best) + self.best) / 2
-        self.radius = torch.where(self.best.isinf(), self.radius, between)
         return largest_step(self.direction, self.room, self.radius)
 
     def _follow(self, look: Look) -> None:

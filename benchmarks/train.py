@@ -84,7 +84,7 @@ def rows(folder: Path) -> None:
     total, (embedded, parts) = timed(lambda: whole_run(folder, backbone))
     best_again, _ = timed(lambda: bare_pass(paths, lambda images: embed(backbone, images), backbone.spec))
     best = (best + best_again) / 2
-    plain, _ = timed(lambda: bare_pass(paths, lambda images: _with_torch(backbone, images), backbone.spec))
+    plain, _ = timed(lambda: bare_pass(paths, lambda images: _with_torch(backbone, backbone.mean.device, images), backbone.spec))
     cache = FeatureCache()
     cache.keep(embedded)
     known = cache.known(backbone, "auto")

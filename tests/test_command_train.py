@@ -95,6 +95,8 @@ def test_a_zip_trains_the_same_head_in_words(folder: Path, tmp_path: Path) -> No
         (["--fit", "stretch"], "--fit must be one of"),
         (["--backbone", "no_such_net"], "no network called"),
         (["--test", "/nowhere"], "no folder"),
+        (["--optimizer", "lbfgs"], "optimizer must be one of"),
+        (["--dropout", "0.5"], "add --hidden"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(folder: Path, tmp_path: Path, args: list[str], words: str) -> None:
@@ -102,6 +104,28 @@ def test_what_is_wrong_is_one_sentence(folder: Path, tmp_path: Path, args: list[
     done = command(folder, "--out", out, *args)
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
     assert not out.exists()
+
+
+def test_tricks_are_flags(folder: Path, tmp_path: Path) -> None:
+    tricks = ["--optimizer", "adam", "--init", "xavier", "--decay", "none", "--augment", "flip", "--average", 2]
+    out = tmp_path / "head.safetensors"
+    done = command(
+        folder, "--out", out, *tricks, "--epochs", 3, "--hidden", 16, "--dropout", 0.5, "--all-networks", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    wanted = {
+        "optimizer": "adam",
+        "init": "xavier",
+        "decay": "none",
+        "augment": "flip",
+        "average": 2,
+        "learning_rate": 3e-3,
+    }
+    assert wanted.items() <= read_head(out).facts["settings"].items()
+    assert last["hidden"]["units"] == 16 and last["hidden"]["p"] > 0.05 and last["hidden"]["says"]
+    assert last["networks"][0]["network"] == "tf_efficientnet_lite0.in1k" and last["networks"][0]["accuracy"] == 1
+    assert last["networks_say"]
 
 
 def test_the_name_of_the_head_is_checked_first(folder: Path, tmp_path: Path) -> None:

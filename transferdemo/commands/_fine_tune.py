@@ -98,14 +98,9 @@ def _record(event: FineTuneEvent | FoldTuneEvent) -> dict[str, object]:
     return {**place, "epoch": event.epoch, "held_out_loss": event.after.loss, "held_out_accuracy": event.after.accuracy}
 
 
-def say_tuning(tuned: Tuned) -> None:
+def words_of(tuned: Tuned) -> str:
     """What it added, in words."""
     from ..engine.tune import says
 
-    print(
-        says(
-            tuned.before,
-            tuned.after,
-            "held-out photos" if tuned.found else "photos, each by a head that had not seen it,",
-        )
-    )
+    judges = "held-out photos" if tuned.found else "photos, each by a head that had not seen it,"
+    return says(tuned.before, tuned.after, judges)

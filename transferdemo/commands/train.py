@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import emit, view_arguments, with_bar
-from ._fine_tune import Tuned, config_of, say_tuning, tuned_on
-from ._train_more import compared, say_transfer
+from ._fine_tune import config_of, tuned_on, words_of
+from ._train_more import Beside, beside, check_more, more_arguments, settings_of, with_views
 
 if TYPE_CHECKING:
     from ..backbones import Backbone
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from ..engine.features import CollectDone, Embedded
     from ..engine.recipe import TrainConfig
     from ..engine.train import TrainDone, TrainStep
-    from ..engine.transfer import Transfer
     from ..engine.trust import Trust
     from ..types import Head
 
@@ -44,9 +42,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and of chance (default 0)")
     parser.add_argument("--fit", default="auto", metavar="HOW", help="auto, crop the middle, or pad the whole picture")
     parser.add_argument(
-        "--compare", action="store_true", help="how much came from transfer, and would more photos help?"
-    )
-    parser.add_argument(
         "--fine-tune",
         action="store_true",
         help="train the network's last stage too, and keep it if held-out loss falls",
@@ -54,6 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fine-tune-epochs", type=int, metavar="N", help="times through the photos for that (default 8)"
     )
+    more_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -67,18 +63,22 @@ def run(args: argparse.Namespace) -> None:
     from ..heads import tuned as through
 
     config, tuning = _config(args), config_of(args)
+    check_more(args)
     _check_out(args.out)
     backbone = load_backbone(args.backbone or DEFAULT, choose(args.device))
-    own = _collected(args.set, backbone, args)
+    own = with_views(_collected(args.set, backbone, args), config, backbone, args)
     test = _collected(args.test, backbone, args) if args.test else None
     began = time.monotonic()
     head = _trained(own.embedded, config, args)
     report, known = _reported(own.embedded, head, config, test.embedded if test else None, args)
-    found = compared(own.embedded, head, config, backbone, args) if args.compare else None
+    plain = time.monotonic() - began
+    more = beside(own.embedded, head, config, backbone, args)
     if args.folds:
         head = _on_all(own.embedded, config)
         report = _tested_again(report, head, test)
     tuned = tuned_on(backbone, own.embedded, head, (tuning, config), args) if tuning else None
+    if tuned:
+        more.add("fine_tune", tuned.as_json(), words_of(tuned))
     if tuned and tuned.accepted:
         head, report = tuned.head, tuned.report(report)
         test = _collected(args.test, through(backbone, head), args) if args.test else None
@@ -92,17 +92,9 @@ def run(args: argparse.Namespace) -> None:
     seconds = {
         "decode": sum(x.decode for x in collected),
         "embed": sum(x.embed for x in collected),
-        "train": time.monotonic() - began,
+        "train": plain,
     }
-    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out, _More(found, tuned))
-
-
-@dataclass(frozen=True, eq=False)
-class _More:
-    """What was asked for beside a head."""
-
-    transfer: Transfer | None
-    tuned: Tuned | None
+    (_emit if args.json else _say)(report, head, own.embedded, seconds, args.out, more)
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
@@ -112,7 +104,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     check_choice("--fit", args.fit, ("auto", "crop", "pad"))
     if args.folds:
         check_number("--folds", args.folds, 2, 100, whole=True)
-    given = {"epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed}
+    given = {"epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed, **settings_of(args)}
     return TrainConfig.from_settings({key: value for key, value in given.items() if value is not None})
 
 
@@ -203,7 +195,7 @@ def _tested_again(report: Report, head: Head, test: CollectDone | None) -> Repor
     return replace(report, test=accuracy_on(head, test.embedded)) if test else report
 
 
-def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: _More) -> None:
+def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: Beside) -> None:
     emit(
         {
             "event": "done",
@@ -221,8 +213,7 @@ def _emit(report: Report, head: Head, embedded: Embedded, seconds: dict[str, flo
             "skipped": embedded.folder.skipped,
             "seconds": {key: round(value, 3) for key, value in seconds.items()},
             "head": str(out),
-            **(more.transfer.as_json() if more.transfer else {}),
-            **({"fine_tune": more.tuned.as_json()} if more.tuned else {}),
+            **more.json,
         }
     )
 
@@ -236,7 +227,7 @@ def _share(accuracy: Accuracy | None) -> float | None:
     return accuracy.share if accuracy else None
 
 
-def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: _More) -> None:
+def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, float], out: Path, more: Beside) -> None:
     folder = embedded.folder
     print(f"{len(folder.used)} photos of {len(head.classes)} classes; {len(folder.aside)} set aside.")
     for photo in folder.aside[:5]:
@@ -247,10 +238,8 @@ def _say(report: Report, head: Head, embedded: Embedded, seconds: dict[str, floa
     _line("folds at random", report.folds_random)
     if report.leaky:
         print("The photos of a class are too alike to be kept apart: the held-out accuracy flatters.")
-    if more.transfer:
-        say_transfer(more.transfer)
-    if more.tuned:
-        say_tuning(more.tuned)
+    for line in more.lines:
+        print(line)
     print(f"Saved as {out}. " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()) + ".")
 
 

@@ -49,6 +49,8 @@ class Settings(Protocol):
     def label_smoothing(self) -> float: ...
     @property
     def class_weights(self) -> bool: ...
+    @property
+    def average(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +68,15 @@ class Linear:
 class Descent:
     """One run: `epoch()` goes once through the photos, `linear` is what it has come to.
 
-    `features` (N, D) and `labels` (N,) are the training part; its mean and deviation standardise the features.
+    `features` (N, D) and `labels` (N,) are the training part; its mean and deviation standardise the features. `turn` is added
+    to the seed.
     """
 
-    def __init__(self, features: Features, labels: Tensor, classes: int, config: Settings) -> None:
+    def __init__(self, features: Features, labels: Tensor, classes: int, config: Settings, turn: int = 0) -> None:
         self.config, self.labels, self.done = config, labels, 0
         self.mean, self.deviation = standard(features) if config.standardise else _identity(features)
         self.features = (features - self.mean) / self.deviation
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed + turn)
         self.weight = tricks.INITS[config.init](
             torch.empty(classes, features.shape[1]), self.generator
         ).requires_grad_()
@@ -86,6 +89,10 @@ class Descent:
         """The layer as it is now, with the standardisation folded in."""
         weight = (self.weight / self.deviation).detach()
         return Linear(weight, self.bias.detach() - weight @ self.mean)
+
+    def forward(self, features: Features) -> Logits:
+        """Standardised features (N, D) -> (N, C)."""
+        return F.linear(features, self.weight, self.bias)
 
     def epoch(self) -> Iterator[None]:
         """Go once through the photos in a new order; yields every SLICE_SECONDS or after a batch, whichever is longer."""
@@ -116,8 +123,26 @@ class Descent:
         self.optimizer.step()
 
     def _loss(self, batch: Tensor) -> Tensor:
-        logits, smoothing = F.linear(self.features[batch], self.weight, self.bias), self.config.label_smoothing
+        logits, smoothing = self.forward(self.features[batch]), self.config.label_smoothing
         return F.cross_entropy(logits, self.labels[batch], self.class_weights, label_smoothing=smoothing)
+
+
+class Average:
+    """`config.average` runs side by side, each with a seed of its own; `linear` is the mean of what they have come to."""
+
+    def __init__(self, features: Features, labels: Tensor, classes: int, config: Settings) -> None:
+        self.runs = [Descent(features, labels, classes, config, turn) for turn in range(config.average)]
+
+    @property
+    def linear(self) -> Linear:
+        """The mean of the layers, which answers with the mean of their logits."""
+        layers = [run.linear for run in self.runs]
+        return Linear(torch.stack([x.weight for x in layers]).mean(0), torch.stack([x.bias for x in layers]).mean(0))
+
+    def epoch(self) -> Iterator[None]:
+        """Every run goes once through the photos."""
+        for run in self.runs:
+            yield from run.epoch()
 
 
 def on_one_core(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -145,7 +170,7 @@ def _worker(process: int) -> ThreadPoolExecutor:
 
 def fit(features: Features, labels: Tensor, classes: int, config: Settings) -> Linear:
     """Train to the end at once: (N, D), (N,) -> the layer."""
-    descent = Descent(features, labels, classes, config)
+    descent = Average(features, labels, classes, config)
     for _ in range(config.epochs):
         for _ in descent.epoch():
             pass

@@ -18,10 +18,10 @@ from ..data.labelled import LabelledFolder
 from ..data.split import Indices, Split, folds
 from ..errors import BadFolder
 from ..heads import digest_of
-from ..types import Features, Head, Logits, check_number
-from .descent import Descent, Linear
+from ..types import Head, Logits, check_number
+from .descent import Average, Linear
 from .features import Embedded
-from .recipe import TrainConfig, check_trainable, settings, sides, tensors
+from .recipe import TrainConfig, check_trainable, settings, sides, tensors, training_part
 
 WRONG = 6  # most confidently wrong photos that a report names
 FOLDS = 5
@@ -181,25 +181,23 @@ def cross_validate(
     """
     check_number("folds", k, 2, 100, whole=True)
     check_trainable(embedded.folder)
-    features, labels = tensors(embedded)
+    tensors(embedded)  # raises where features are missing
     pairs = folds(embedded.folder.labels, embedded.folder.groups, k, config.seed, grouped)
     if not pairs:
         raise BadFolder("There are too few different photos for two folds; add more, or train without folds.")
-    return _folds(features, labels, len(embedded.folder.used_classes), config, pairs, grouped)
+    training_part(embedded, np.arange(len(embedded.folder.used)), config)  # and where views are
+    return _folds(embedded, config, pairs, grouped)
 
 
 def _folds(
-    features: Features,
-    labels: Tensor,
-    classes: int,
-    config: TrainConfig,
-    pairs: list[tuple[Indices, Indices]],
-    grouped: bool,
+    embedded: Embedded, config: TrainConfig, pairs: list[tuple[Indices, Indices]], grouped: bool
 ) -> Generator[FoldStep | FoldsDone, None, None]:
+    features, labels = tensors(embedded)
+    classes = len(embedded.folder.used_classes)
     logits, judged = torch.zeros(len(labels), classes), torch.zeros(len(labels), dtype=torch.bool)
     step, total = 0, len(pairs) * config.epochs
     for train, held_out in pairs:
-        descent = Descent(features[train], labels[train], classes, config)
+        descent = Average(*training_part(embedded, train, config), classes, config)
         for _ in range(config.epochs):
             for _ in descent.epoch():
                 pass
@@ -254,12 +252,12 @@ def train_on_all(embedded: Embedded, config: TrainConfig) -> Generator[FoldStep 
     Raises BadFolder for a set that cannot be trained on.
     """
     check_trainable(embedded.folder)
-    features, labels = tensors(embedded)
-    descent = Descent(features, labels, len(embedded.folder.used_classes), config)
+    part = training_part(embedded, np.arange(len(embedded.folder.used)), config)
+    descent = Average(*part, len(embedded.folder.used_classes), config)
     return _all(embedded, config, descent)
 
 
-def _all(embedded: Embedded, config: TrainConfig, descent: Descent) -> Generator[FoldStep | Head, None, None]:
+def _all(embedded: Embedded, config: TrainConfig, descent: Average) -> Generator[FoldStep | Head, None, None]:
     for epoch in range(1, config.epochs + 1):
         for _ in descent.epoch():
             pass

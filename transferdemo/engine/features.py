@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +25,7 @@ from ..errors import BadFolder
 from ..types import FITS, Fit, Image8, check_choice
 
 Vector = NDArray[np.float32]  # (D,): the features of one photo
+Vectors = NDArray[np.float32]  # (V, D): those of its other views
 CHUNK_SECONDS = 0.2  # a step of embedding on a CPU takes about as long
 LEAST_CHUNK = 4  # photos a step: fewer cost a busy machine more than they would say
 
@@ -33,7 +34,8 @@ LEAST_CHUNK = 4  # photos a step: fewer cost a busy machine more than they would
 class Embedded:
     """A training set with the features of its photos, those in quarantine included, so that these can come back.
 
-    `vectors` are by SHA-256 of the photo's file. `pictures` is False for a ready set, which has features and no photos.
+    `vectors` are by SHA-256 of the photo's file, `views` by the name of an augmentation and then by it. `pictures` is False for
+    a ready set, which has features and no photos.
     """
 
     folder: LabelledFolder
@@ -42,6 +44,7 @@ class Embedded:
     digest: str  # of its weights
     fit: Fit = "auto"
     pictures: bool = True
+    views: Mapping[str, Mapping[str, Vectors]] = field(default_factory=dict)
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -140,8 +143,8 @@ def collect(
 def _collect(
     source: Listing | LabelledFolder, backbone: Backbone, fit: Fit, limits: Limits, vectors: dict[str, Vector]
 ) -> Generator[CollectStep | CollectDone, None, None]:
-    work, step, total = _Work(backbone, vectors), 0, 0
-    with closing(_opened(source, backbone, fit, limits, vectors)) as events:
+    work, step, total = Work(backbone, vectors), 0, 0
+    with closing(opened(source, backbone, fit, limits, vectors)) as events:
         for event in work.waiting(events):
             total = event.total
             if isinstance(event, PrepareDone):
@@ -150,22 +153,23 @@ def _collect(
             for done in work.embed(event):
                 step = max(step, done)  # some were opened ahead, which counted as news
                 yield CollectStep(step, total, work.new, work.seconds_left(step, total))
-    folder = _without_gone(source, vectors)
+    folder = without_gone(source, vectors)
     own = {photo.sha256: vectors[photo.sha256] for photo in folder.photos if photo.sha256 in vectors}
     result = Embedded(folder, own, backbone.tag, backbone.digest, fit)
     yield CollectDone(total, total, result, work.new, work.decode_seconds, work.embed_seconds)
 
 
-def _opened(
-    source: Listing | LabelledFolder, backbone: Backbone, fit: Fit, limits: Limits, known: Mapping[str, Vector]
+def opened(
+    source: Listing | LabelledFolder, backbone: Backbone, fit: Fit, limits: Limits, known: Collection[str]
 ) -> Generator[PrepareEvent, None, None]:
+    """Open a set for a network; of a LabelledFolder only what is not `known`, by SHA-256."""
     if isinstance(source, Listing):
         yield from prepare(source, backbone.spec, fit, limits)
     else:
         yield from fitted(source, backbone.spec, fit, frozenset(known))
 
 
-def _without_gone(source: Listing | LabelledFolder, vectors: Mapping[str, Vector]) -> LabelledFolder:
+def without_gone(source: Listing | LabelledFolder, vectors: Mapping[str, Vector]) -> LabelledFolder:
     """The folder with photos set aside whose files were there once and are gone now."""
     if isinstance(source, Listing):
         raise RuntimeError("prepare ended without its folder")
@@ -173,7 +177,7 @@ def _without_gone(source: Listing | LabelledFolder, vectors: Mapping[str, Vector
     return source.set_aside(gone, "Its file is no longer there.") if gone else source
 
 
-class _Work:
+class Work:
     """Embeds batches in chunks of about CHUNK_SECONDS, and knows where the time went."""
 
     def __init__(self, backbone: Backbone, vectors: dict[str, Vector]) -> None:

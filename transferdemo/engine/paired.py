@@ -45,7 +45,7 @@ class Paired:
     def says(self) -> str:
         """The result in words."""
         points = f"{100 * abs(self.difference):.1f} points"
-        changed = f"{self.gained} photos gained, {self.lost} lost"
+        changed = f"{self.gained} photo{'' if self.gained == 1 else 's'} gained, {self.lost} lost"
         if self.better or self.worse:
             return f"{'Better' if self.better else 'Worse'} by {points} ({changed})."
         return f"No difference beyond chance ({changed})." if self.gained + self.lost else "The same answers."

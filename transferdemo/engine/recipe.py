@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.labelled import LabelledFolder
-from ..data.split import Split, split
+from ..data.split import Indices, Split, split
 from ..errors import BadFolder, BadSetting
 from ..types import Features, check_choice, check_number
 from . import tricks
@@ -29,6 +29,10 @@ class TrainConfig:
     decay: tricks.DecayName = "cosine"
     init: tricks.InitName = "zeros"
     standardise: bool = True
+    augment: tricks.AugmentName = (
+        "none"  # other views of each training photo, which `augment.collect_views` has embedded
+    )
+    average: int = 1  # heads with seeds of their own, whose mean is the head
     weight_decay: float = 0.04
     label_smoothing: float = 0.0
     class_weights: bool = False  # every class the same say, however many photos it has
@@ -44,6 +48,8 @@ class TrainConfig:
         check_choice("optimizer", self.optimizer, tricks.OPTIMIZER_NAMES)
         check_choice("decay", self.decay, tricks.DECAY_NAMES)
         check_choice("init", self.init, tricks.INIT_NAMES)
+        check_choice("augmentation", self.augment, tricks.AUGMENT_NAMES)
+        check_number("average", self.average, 1, 20, whole=True)
         check_number("weight decay", self.weight_decay, 0, 100)
         check_number("label smoothing", self.label_smoothing, 0, 0.9)
         check_number("patience", self.patience, 0, 1000, whole=True)
@@ -72,6 +78,25 @@ def tensors(embedded: Embedded) -> tuple[Features, Tensor]:
     if embedded.missing:
         raise BadFolder("Some photos have not been looked at by this network yet; prepare the set again.")
     return torch.from_numpy(embedded.features), torch.from_numpy(embedded.folder.labels)
+
+
+def training_part(embedded: Embedded, indices: Indices, config: TrainConfig) -> tuple[Features, Tensor]:
+    """Features and labels of the used photos at `indices`, and of their other views where the config augments.
+
+    Raises BadFolder when views are missing.
+    """
+    features, labels = tensors(embedded)
+    part = features[indices], labels[indices]
+    if config.augment == "none":
+        return part
+    views, used = embedded.views.get(config.augment, {}), embedded.folder.used
+    if any(used[i].sha256 not in views for i in indices):
+        raise BadFolder(
+            "Other views of these photos have not been looked at by this network yet; prepare the set again."
+        )
+    more = [torch.from_numpy(views[used[i].sha256]) for i in indices]
+    counts = torch.tensor([len(own) for own in more])
+    return torch.cat([part[0], *more]), torch.cat([part[1], part[1].repeat_interleave(counts)])
 
 
 def sides(folder: LabelledFolder, config: TrainConfig) -> Split:

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from ..data.split import Split
 from ..types import Features, Head
-from .descent import Descent, Linear, on_one_core
+from .descent import Average, Linear, on_one_core
 from .features import Embedded, Vector
-from .recipe import TrainConfig, check_sides, check_trainable, settings, sides, tensors
+from .recipe import TrainConfig, check_sides, check_trainable, settings, sides, tensors, training_part
 
 __all__ = ["TrainConfig", "TrainDone", "TrainStep", "train"]
 
@@ -71,7 +71,8 @@ def train(
     parts = sides(embedded.folder, config)
     check_sides(embedded.folder.used_classes, labels, features, parts)
     standing = None if photo is None else torch.from_numpy(np.asarray(photo, dtype=np.float32))[None]
-    return _run(embedded, config, _Task(features, labels, parts, standing))
+    learn = training_part(embedded, parts.train, config)
+    return _run(embedded, config, _Task(features, labels, parts, learn, standing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class _Task:
     features: Features
     labels: Tensor
     split: Split
+    learn: tuple[Features, Tensor]  # what is learned from: the training photos, and their other views
     photo: Features | None  # (1, D)
 
     def part(self, indices: NDArray[np.int64]) -> tuple[Features, Tensor]:
@@ -87,7 +89,7 @@ class _Task:
 
 def _run(embedded: Embedded, config: TrainConfig, task: _Task) -> Generator[TrainStep | TrainDone, None, None]:
     began = time.monotonic()
-    descent = Descent(*task.part(task.split.train), len(embedded.folder.used_classes), config)
+    descent = Average(*task.learn, len(embedded.folder.used_classes), config)
     run = _Progress(embedded, config, task)
     yield run.measured(descent.linear, 0)
     for epoch in range(1, config.epochs + 1):

@@ -124,6 +124,7 @@ def compare(
     parts = sides(embedded.folder, config)
     check_sides(embedded.folder.used_classes, labels, features, parts)
     material = Material(features, labels, len(embedded.folder.used_classes), parts.train, parts.held_out)
+    config = replace(config, average=1, augment="none")
     run = _Run(embedded, config, material, Linear(head.weight, head.bias))
     return run.events(backbone if run.found.pictures else None, limits, known or {})
 

@@ -15,9 +15,11 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 OptimizerName = Literal["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
 DecayName = Literal["none", "exponential", "cosine"]
 InitName = Literal["zeros", "uniform", "lecun", "xavier", "normal"]
+AugmentName = Literal["none", "flip", "crop", "flip-crop"]
 OPTIMIZER_NAMES: tuple[str, ...] = get_args(OptimizerName)
 DECAY_NAMES: tuple[str, ...] = get_args(DecayName)
 INIT_NAMES: tuple[str, ...] = get_args(InitName)
+AUGMENT_NAMES: tuple[str, ...] = get_args(AugmentName)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,18 @@ from typing import Any
 
 import gradio as gr
 
-from . import bridge, teach_home, teach_photos, teach_report, teach_train, teach_transfer, teach_tune, texts
+from . import (
+    bridge,
+    teach_experiment,
+    teach_home,
+    teach_networks,
+    teach_photos,
+    teach_report,
+    teach_train,
+    teach_transfer,
+    teach_tune,
+    texts,
+)
 from .shared import Shared
 from .teach_state import Lesson
 
@@ -23,6 +34,10 @@ def build(shared: Shared) -> None:
         with gr.Step(texts.STEP_REPORT, id=2):
             report = teach_report.build(shared, lesson, photos.pieces)
             tuning = teach_tune.build(shared, lesson)
+            with gr.Accordion(texts.EXPERIMENT, open=False, elem_id="experiment-box"):
+                teach_experiment.build(shared, lesson)
+                gr.HTML(f"<h4>{texts.NETWORKS}</h4>")
+                teach_networks.build(shared, lesson, training.run)
         with gr.Step(texts.STEP_HOME, id=3):
             home = teach_home.build(shared, lesson)
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}

@@ -709,3 +709,39 @@ def honest_now(before: str, after: str, temperature: float) -> str:
         f"had not seen. With its scores divided by {temperature:.2f} (its temperature) it is off by {after}; the order of "
         "the classes stays as it was."
     )
+
+
+# Teach: experiments and all networks
+EXPERIMENT = "Experiment"
+EXPERIMENT_LEAD = (
+    "What if one thing were done otherwise? The same photos train and the same photos judge, so that only what changed can "
+    "make a difference. Often it makes none."
+)
+EXPERIMENT_CHOOSE, EXPERIMENT_RUN = "What to do otherwise", "Run"
+EXPERIMENT_TABLE = ("what changed", "accuracy (95 % interval)", "difference", "verdict")
+EXPERIMENT_FIRST = "Train first: an experiment is compared with the last run."
+EXPERIMENT_NONE = "Choose at least one experiment."
+NETWORKS = "All networks at once"
+NETWORKS_LEAD = (
+    "Every network whose weights are here looks at your photos once and gets a head: same photos, same split."
+)
+NETWORKS_RUN, NETWORKS_PLOT = "Train all", "Held-out accuracy"
+NETWORKS_TABLE = ("network", "accuracy (95 % interval)", "seconds", "MB")
+NETWORKS_PICK, NETWORKS_USE = "Go on with", "Use this network"
+NETWORKS_FIRST = "Train all networks first, then choose one of them."
+NETWORKS_ONE = "A ready set holds what one network saw; give photos to compare networks."
+
+
+def experiment_run(number: int) -> str:
+    """The run that experiments are compared with."""
+    return f"Run {number}, as it was"
+
+
+def experiment_at(title: str, step: int, total: int) -> str:
+    """How far an experiment is."""
+    return f"{title}: {step} of {total}"
+
+
+def against_before(says: str) -> str:
+    """The last run beside the one before it."""
+    return f"Against the run before: {says}"

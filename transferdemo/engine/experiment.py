@@ -197,6 +197,15 @@ def _run(
     )
 
 
+def against(embedded: Embedded, config: TrainConfig, new: Head, old: Head) -> Paired:
+    """Compare two heads of one set on the photos that were held out from both, which `config` says."""
+    features, labels = tensors(embedded)
+    held_out = sides(embedded.folder, config).held_out
+    judge, truth = features[held_out], labels[held_out]
+    rights = [_right(Linear(head.weight, head.bias).logits(judge), truth) for head in (new, old)]
+    return paired(rights[0], rights[1])
+
+
 def _linear(
     embedded: Embedded, variant: Variant, judge: Features
 ) -> Generator[ExperimentStep, None, tuple[Tensor, str]]:

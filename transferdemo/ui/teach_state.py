@@ -28,6 +28,7 @@ class Run:
     number: int
     config: TrainConfig
     steps: tuple[TrainStep, ...]
+    photos: int = 0  # a fingerprint of the set, by which runs can be compared
 
     def points(self, value: str) -> list[tuple[int, float]]:
         """(epoch, value) of at most 100 steps; `value` is a field of TrainStep."""
@@ -60,9 +61,11 @@ class Lesson:
     def with_run(self, config: TrainConfig, steps: list[TrainStep]) -> Lesson:
         """The lesson with one more run, and its head so far."""
         number = (self.runs[-1].number if self.runs else 0) + 1
+        used = self.folder.used if self.folder else ()
+        photos = hash(tuple((photo.sha256, photo.label) for photo in used))
         return replace(
             self,
-            runs=(*self.runs[-KEPT_RUNS + 1 :], Run(number, config, tuple(steps))),
+            runs=(*self.runs[-KEPT_RUNS + 1 :], Run(number, config, tuple(steps), photos)),
             head=steps[-1].head,
             trust=None,
         )

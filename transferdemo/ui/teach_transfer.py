@@ -11,6 +11,7 @@ import gradio as gr
 from ..backbones import load_backbone, load_random
 from ..device import choose
 from ..engine.baselines import Row
+from ..engine.experiment import against
 from ..engine.transfer import ORDER, Point, Transfer, TransferDone, TransferStep, compare, says
 from ..types import View
 from . import bridge, render, texts
@@ -37,7 +38,7 @@ def handler(shared: Shared) -> Callable[..., Iterator[str]]:
                 continue
             found = event.found
             if isinstance(event, TransferDone):
-                yield picture(found) + _sentence(found)
+                yield picture(found) + _sentence(found) + before(lesson)
                 return
             yield picture(found, waiting=True) + render.progress(event.step, event.total, texts.TRANSFER_STEP)
         yield picture(found) + render.fact(texts.TRANSFER_TIME)
@@ -104,6 +105,18 @@ def _sentence(found: Transfer) -> str:
     elif random and head and random.trained_on < head.trained_on:
         lines.append(render.fact(texts.transfer_few(random.trained_on, random.accuracy.count)))
     return "".join(lines)
+
+
+def before(lesson: Lesson) -> str:
+    """The last run beside the one before it, where the same photos were held out from both."""
+    if lesson.embedded is None or len(lesson.runs) < 2:
+        return ""
+    old, new = lesson.runs[-2:]
+    heads = new.steps[-1].head, old.steps[-1].head
+    sides = [(run.photos, run.config.seed, run.config.held_out) for run in (old, new)]
+    if sides[0] != sides[1] or any(head.digest != lesson.embedded.digest for head in heads):
+        return ""
+    return render.fact(texts.against_before(against(lesson.embedded, new.config, *heads).says))
 
 
 def curve(points: tuple[Point, ...]) -> str:

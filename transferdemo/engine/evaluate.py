@@ -18,7 +18,7 @@ from ..data.labelled import LabelledFolder
 from ..data.split import Indices, Split, folds
 from ..errors import BadFolder
 from ..heads import digest_of
-from ..types import Head, Logits, check_number
+from ..types import Features, Head, Logits, check_number
 from .descent import Average, Linear
 from .features import Embedded
 from .recipe import TrainConfig, check_trainable, settings, sides, tensors, training_part

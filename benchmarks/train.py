@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def rows(folder: Path) -> None:
     total, (embedded, parts) = timed(lambda: whole_run(folder, backbone))
     best_again, _ = timed(lambda: bare_pass(paths, lambda images: embed(backbone, images), backbone.spec))
     best = (best + best_again) / 2
-    plain, _ = timed(lambda: bare_pass(paths, lambda images: _with_torch(backbone, backbone.mean.device, images), backbone.spec))
+    eager = partial(_with_torch, backbone, backbone.mean.device)
+    plain, _ = timed(lambda: bare_pass(paths, eager, backbone.spec))
     cache = FeatureCache()
     cache.keep(embedded)
     known = cache.known(backbone, "auto")

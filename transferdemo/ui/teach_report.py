@@ -11,7 +11,7 @@ import gradio as gr
 
 from ..data.labelled import LabelledFolder, LabelledPhoto
 from ..engine.evaluate import Accuracy, Report, ReportDone, report
-from ..engine.trust import TrustDone
+from ..engine.trust import Trust, TrustDone
 from ..errors import BadFolder, BadSetting
 from . import bridge, render, teach_trust, texts
 from .clickable import chosen_of, clickable
@@ -71,14 +71,16 @@ def reported(lesson: Lesson, visitor: str, seconds: float) -> Iterator[Any]:
         return
     now = replace(lesson, report=report(embedded, head, config))
     yield now, *_pieces(now)
-    waiting = (gr.skip(),) * 6
-    for event in bridge.in_turn(
-        lambda: teach_trust.measured(lesson, embedded, head, config), lambda _: waiting, visitor, seconds
-    ):
-        if isinstance(event, TrustDone):
-            now = replace(now, head=event.trust.head, trust=event.trust)
-        elif isinstance(event, ReportDone):
-            now = replace(now, report=event.report)
+    found: list[Trust] = []  # kept here, because events that come quickly do not all arrive below
+
+    def events() -> Iterator[Any]:
+        for event in teach_trust.measured(lesson, embedded, head, config):
+            found.extend([event.trust] if isinstance(event, TrustDone) else [])
+            yield event
+
+    for event in bridge.in_turn(events, lambda _: (gr.skip(),) * 6, visitor, seconds):
+        if isinstance(event, ReportDone):
+            now = replace(now, report=event.report, head=found[-1].head, trust=found[-1])
             yield now, *_pieces(now)
 
 

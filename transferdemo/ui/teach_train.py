@@ -153,7 +153,9 @@ def run_shown(lesson: Lesson, photo: Photo | None, view: View, config: TrainConf
 
     def events() -> Iterator[Any]:
         yield from _for_view(show, view, turn.settings)
-        yield from train(show.embedded, config, _features(photo, view))
+        for event in train(show.embedded, config, _features(photo, view)):
+            show.keep(event)
+            yield event
 
     for event in bridge.in_turn(events, _say, turn.visitor, turn.settings.seconds):
         yield event if isinstance(event, tuple) else show.of(event)
@@ -178,13 +180,17 @@ class _Shown:
             raise BadFolder(texts.NO_SET)
         return self.lesson.embedded
 
+    def keep(self, event: TrainStep | TrainDone) -> None:
+        """Remember an event, whether or not it will be shown: of those that come quickly most are not."""
+        if isinstance(event, TrainDone):
+            self.note = event.note
+        elif not self.steps or event.step > self.steps[-1].step:
+            self.steps.append(event)
+
     def of(self, event: TrainStep | TrainDone) -> Any:
         """The page after one event."""
         if isinstance(event, TrainDone):
-            self.note = event.note
             return _say(self.note)
-        if not self.steps or event.step > self.steps[-1].step:
-            self.steps.append(event)
         now = self.lesson.with_run(self.config, self.steps)
         fresh = time.monotonic() >= self.due
         if fresh:

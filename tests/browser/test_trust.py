@@ -23,7 +23,9 @@ def test_a_cat_is_not_one_of_yours_and_the_zip_runs_on_three_packages(page: Page
     to_report(page)
     page.get_by_role("button", name=texts.CLOSER).filter(visible=True).first.click()
     expect(page.locator("#per-class")).to_contain_text(texts.HONEST)
-    expect(page.locator("#report .verdict b")).to_have_text("100.0 %")  # a run that is over at once keeps its last epoch
+    expect(page.locator("#report .verdict b")).to_have_text(
+        "100.0 %"
+    )  # a run that is over at once keeps its last epoch
     page.get_by_role("button", name=texts.TO_HOME).click()
     page.locator("#get-anywhere").wait_for()
     with page.expect_download() as download:

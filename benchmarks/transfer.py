@@ -141,8 +141,8 @@ def plot(found: list[Found]) -> str:
     ]
     x = lambda share: left + (right - left) * share  # noqa: E731
     for place, (name, colour) in enumerate(COLOURS.items()):
-        parts.append(f'<circle cx="{left + 6 + 108 * place}" cy="20" r="6" fill="{colour}"/>')
-        parts.append(f'<text x="{left + 16 + 108 * place}" y="25" fill="#334155">{NAMES[name]}</text>')
+        parts.append(f'<circle cx="{40 + 132 * place}" cy="20" r="6" fill="{colour}"/>')
+        parts.append(f'<text x="{50 + 132 * place}" y="25" fill="#334155">{NAMES[name]}</text>')
     for percent in (0, 25, 50, 75, 100):
         at = x(percent / 100)
         parts.append(f'<line x1="{at}" x2="{at}" y1="{top - 8}" y2="{height - 30}" stroke="#e2e8f0"/>')

@@ -29,7 +29,8 @@ from transferdemo.decode import fit_image  # noqa: E402
 from transferdemo.engine.adversarial import AttackConfig, attack  # noqa: E402
 from transferdemo.engine.receipt import noise_control  # noqa: E402
 from transferdemo.engine.verdict import Result, classify_alone, judge  # noqa: E402
-from transferdemo.heads import Classifier, load_classifier, read_head  # noqa: E402
+from transferdemo.head_file import read_head  # noqa: E402
+from transferdemo.heads import Classifier, load_classifier  # noqa: E402
 from transferdemo.images import open_photo, to_pixels  # noqa: E402
 from transferdemo.types import Image8, View  # noqa: E402
 

@@ -58,7 +58,7 @@ def table() -> None:
     """Print the rows that weights/README.md shows."""
     sys.path.insert(0, str(ROOT))
     from transferdemo.engine.ready import read_set_features
-    from transferdemo.heads import read_head
+    from transferdemo.head_file import read_head
 
     print("| head | classes | trained on | judged by | accuracy | 95 % interval |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -21,7 +21,7 @@ from transferdemo.data.labelled import LabelledFolder, LabelledPhoto  # noqa: E4
 from transferdemo.data.project import write_project  # noqa: E402
 from transferdemo.data.records import FileSource, Project  # noqa: E402
 from transferdemo.errors import DemoError  # noqa: E402
-from transferdemo.heads import read_head, save_head  # noqa: E402
+from transferdemo.head_file import read_head, save_head  # noqa: E402
 from transferdemo.types import Head  # noqa: E402
 
 DEFAULT = "tf_efficientnet_lite0.in1k"

@@ -30,7 +30,8 @@ from transferdemo.backbones import DEFAULT  # noqa: E402
 from transferdemo.engine.ideal import RECIPES, IdealConfig, IdealDone, ideal, to_square  # noqa: E402
 from transferdemo.engine.parameterise import total_variation  # noqa: E402
 from transferdemo.errors import DemoError  # noqa: E402
-from transferdemo.heads import Classifier, load_classifier, read_head  # noqa: E402
+from transferdemo.head_file import read_head  # noqa: E402
+from transferdemo.heads import Classifier, load_classifier  # noqa: E402
 from transferdemo.images import to_pixels  # noqa: E402
 from transferdemo.types import View  # noqa: E402
 

@@ -13,7 +13,8 @@ from PIL import Image
 from transferdemo import heads
 from transferdemo.__main__ import main
 from transferdemo.engine.verdict import classify_alone
-from transferdemo.heads import Classifier, save_head
+from transferdemo.head_file import save_head
+from transferdemo.heads import Classifier
 
 RED, GREEN, BLUE = 0, 1, 2
 

@@ -16,7 +16,8 @@ from transferdemo.backbones import BACKBONES, DEFAULT
 from transferdemo.engine import ideal_order
 from transferdemo.engine.ideal import probability, robust_probability
 from transferdemo.engine.ideal_file import settings_of, with_settings
-from transferdemo.heads import Classifier, load_classifier, save_head
+from transferdemo.head_file import save_head
+from transferdemo.heads import Classifier, load_classifier
 from transferdemo.images import encode_png
 from transferdemo.types import Head, View
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transferdemo.heads import read_head
+from transferdemo.head_file import read_head
 
 ROOT = Path(__file__).resolve().parents[1]
 

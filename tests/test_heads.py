@@ -8,9 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from transferdemo import heads
+from transferdemo import head_file, heads
 from transferdemo.errors import BadFile, BadSetting
-from transferdemo.heads import Classifier, check_fits, encode_head, find_classes, groups, own_head, read_head, save_head
+from transferdemo.head_file import encode_head, read_head, save_head
+from transferdemo.heads import Classifier, check_fits, find_classes, groups, own_head
 
 
 def test_a_classifier_is_backbone_plus_head(toy: Classifier) -> None:
@@ -76,7 +77,7 @@ def hostile(head) -> dict[str, bytes]:
         "temperature": saved({"temperature": 0}),
         "temperature bool": saved({"temperature": True}),
         "version": good.replace(b'"version":"2"', b'"version":"9"'),
-        "large": good + b"\0" * heads.MAX_BYTES,
+        "large": good + b"\0" * head_file.MAX_BYTES,
         "trailing": good + b"\0" * 10,
     }
 

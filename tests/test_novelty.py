@@ -11,7 +11,8 @@ import torch
 
 from transferdemo import novelty
 from transferdemo.errors import BadFile
-from transferdemo.heads import Classifier, encode_head, read_head
+from transferdemo.head_file import encode_head, read_head
+from transferdemo.heads import Classifier
 from transferdemo.types import Head, Novelty
 
 

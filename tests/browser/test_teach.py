@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE
-from transferdemo.heads import read_head
+from transferdemo.head_file import read_head
 from transferdemo.ui import texts
 
 expect.set_options(timeout=3 * PATIENCE)

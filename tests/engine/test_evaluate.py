@@ -31,7 +31,8 @@ from transferdemo.engine.evaluate import (
 from transferdemo.engine.features import CollectDone, Embedded, collect
 from transferdemo.engine.train import TrainConfig, TrainDone, train
 from transferdemo.errors import BadFile, BadFolder, BadSetting
-from transferdemo.heads import encode_head, load_classifier, read_head, save_head
+from transferdemo.head_file import encode_head, read_head, save_head
+from transferdemo.heads import load_classifier
 from transferdemo.types import Head, View
 
 ROOT = Path(__file__).resolve().parents[2]

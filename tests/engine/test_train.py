@@ -26,7 +26,8 @@ from transferdemo.engine.features import CollectDone, CollectStep, Embedded, Fea
 from transferdemo.engine.recipe import settings
 from transferdemo.engine.train import TrainConfig, TrainDone, TrainStep, train
 from transferdemo.errors import BadFolder, BadSetting
-from transferdemo.heads import Classifier, encode_head, read_head
+from transferdemo.head_file import encode_head, read_head
+from transferdemo.heads import Classifier
 from transferdemo.images import encode_png
 from transferdemo.types import Head
 

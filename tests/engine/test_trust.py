@@ -26,7 +26,7 @@ from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.train import train
 from transferdemo.engine.trust import TrustDone, learn_novelty, out_of_fold, trust, with_alarms
 from transferdemo.errors import BadFolder
-from transferdemo.heads import encode_head, read_head
+from transferdemo.head_file import encode_head, read_head
 
 Clouds = Callable[..., Embedded]
 

@@ -26,7 +26,8 @@ from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.train import train
 from transferdemo.engine.tune import FineTuneDone, FineTuneStep, fine_tune
 from transferdemo.errors import BadFile, BadFolder, BadSetting
-from transferdemo.heads import Classifier, check_fits, digest_of, encode_head, read_head, tuned
+from transferdemo.head_file import encode_head, read_head
+from transferdemo.heads import Classifier, check_fits, digest_of, tuned
 from transferdemo.images import encode_png, open_photo, to_pixels
 from transferdemo.types import Head
 from transferdemo.ui import teach_tune

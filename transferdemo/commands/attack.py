@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
     from ..backbones import DEFAULT
     from ..device import choose
     from ..errors import BadImage
-    from ..heads import load_classifier, read_head
+    from ..head_file import read_head
+    from ..heads import load_classifier
     from ..types import View
 
     head = read_head(args.head) if args.head else None
@@ -181,7 +182,7 @@ def _attacked(
 
 def _tell(path: Path, file: Path, result: Result | str, classes: tuple[str, ...], as_json: bool) -> None:
     """Write the file that was judged, and say what it is worth."""
-    from ..heads import write_whole
+    from ..head_file import write_whole
 
     if isinstance(result, str):
         if as_json:

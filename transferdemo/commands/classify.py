@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> None:
     from ..device import choose
     from ..engine.classify import ClassifyDone, classify_many
     from ..errors import BadImage
-    from ..heads import load_classifier, pets_head, read_head
+    from ..head_file import read_head
+    from ..heads import load_classifier, pets_head
     from ..types import View, check_number
 
     check_number("--top", args.top, 1, 1000, whole=True)

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> None:
     from ..engine.card import CheckDone, card
     from ..engine.export import export, save_export, verify_export
     from ..errors import BadFile, DemoError
-    from ..heads import load_classifier, read_head
+    from ..head_file import read_head
+    from ..heads import load_classifier
     from ..images import open_photo
     from ..types import View
 

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from ..engine.ideal import IdealDone, ideal
     from ..engine.ideal_file import with_settings
     from ..engine.ideal_order import Order, measured, prepare
-    from ..heads import read_head, write_whole
+    from ..head_file import read_head, write_whole
     from ..types import View
 
     _check_out(args.out)

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
     from ..engine.hide import hide_test
     from ..engine.inspect import InspectConfig, look
     from ..engine.sheet import drawn, record
-    from ..heads import load_classifier, read_head
+    from ..head_file import read_head
+    from ..heads import load_classifier
     from ..images import open_photo
     from ..types import View
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _write(folder: Path, made: dict[str, Image8]) -> list[Path]:
     from ..errors import BadFile
-    from ..heads import write_whole
+    from ..head_file import write_whole
     from ..images import encode_png
 
     try:

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     from ..device import choose
     from ..engine.evaluate import with_facts
     from ..engine.trust import with_alarms
-    from ..heads import save_head
+    from ..head_file import save_head
     from ..heads import tuned as through
 
     config, tuning = _config(args), config_of(args)

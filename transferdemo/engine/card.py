@@ -18,7 +18,8 @@ import torch
 
 from ..backbones import resolve
 from ..errors import BadFile
-from ..heads import Classifier, load_classifier, read_head
+from ..head_file import read_head
+from ..heads import Classifier, load_classifier
 from ..images import to_pixels
 from ..types import Head, Image8, View
 from .evaluate import Accuracy, Report

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from .. import novelty
 from ..embed import FromBytes
 from ..errors import BadFile
-from ..heads import Classifier, load_classifier, write_whole
+from ..head_file import write_whole
+from ..heads import Classifier, load_classifier
 from ..images import encode_png
 from ..types import Image8, View
 from .card import TOLERANCE, CheckDone, CheckStep, probabilities, waiting

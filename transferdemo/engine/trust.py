@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .. import novelty
 from ..data.split import Indices, folds
-from ..heads import MAX_BYTES
+from ..head_file import MAX_BYTES
 from ..types import Features, Head, Logits, Novelty
 from .blind import BlindDescent, Named
 from .calibration import Calibration, calibrate

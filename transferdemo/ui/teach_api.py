@@ -21,7 +21,7 @@ from ..engine.recipe import TrainConfig
 from ..engine.train import TrainDone, train
 from ..engine.trust import TrustDone, trust
 from ..errors import BadFile, BadFolder
-from ..heads import save_head
+from ..head_file import save_head
 from ..types import Head
 from . import bridge, texts
 from .picture import uploaded

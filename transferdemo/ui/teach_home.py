@@ -22,7 +22,8 @@ from ..engine.evaluate import with_facts
 from ..engine.export import written
 from ..engine.features import Embedded
 from ..errors import BadFile, BadFolder, BadSetting
-from ..heads import check_fits, encode_head, load_classifier, read_head, save_head, weight_of
+from ..head_file import encode_head, read_head, save_head
+from ..heads import check_fits, load_classifier, weight_of
 from ..images import open_photo
 from ..types import Head, Image8, View
 from . import bar, bridge, render, texts

@@ -22,7 +22,7 @@ from tests.browser.conftest import PATIENCE, Visit
 from transferdemo.ui import KEEP, build, launch_options, texts
 from transferdemo.ui.shared import Settings
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=3 * PATIENCE)
 CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
 COFFEE = CAT.with_name("coffee.png")
 EVIL = "<img src=x onerror=alert(1)>.png"

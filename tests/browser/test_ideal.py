@@ -18,7 +18,8 @@ PNG, JPEG = "img[src^='data:image/png']", "img[src^='data:image/jpeg']"
 @pytest.fixture
 def ideal(page: Page) -> Page:
     """The tab, open, set to a small picture."""
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=3 * PATIENCE)
+    page.set_default_timeout(3 * PATIENCE)
     page.get_by_role("tab", name=texts.IDEAL, exact=True).click()
     page.get_by_role("button", name=texts.MORE).filter(visible=True).first.click()
     expect(number(page, "ideal-size")).to_be_visible()

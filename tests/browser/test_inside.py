@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PATIENCE, Visit
 from transferdemo.ui import texts
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=3 * PATIENCE)
 
 
 def example(page: Page, name: str) -> None:

@@ -20,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from transferdemo.data.labelled import LabelledFolder, LabelledPhoto  # noqa: E402
 from transferdemo.data.project import write_project  # noqa: E402
 from transferdemo.data.records import FileSource, Project  # noqa: E402
+from transferdemo.engine.export import Exported, save_export  # noqa: E402
 from transferdemo.errors import DemoError  # noqa: E402
 from transferdemo.head_file import read_head, save_head  # noqa: E402
 from transferdemo.types import Head  # noqa: E402
@@ -69,7 +70,11 @@ FORMS: dict[str, Callable[[Any], list[Any]]] = {  # inputs that are good, and qu
 def written_and_killed(rounds: int) -> dict[str, tuple[int, int]]:
     """kind -> (how often a process that wrote it was killed, how often a half file stood under the final name)."""
     with tempfile.TemporaryDirectory() as name:
-        kinds = {"head": (_heads(), _check_head), "project zip": (_projects(Path(name)), _check_zip)}
+        kinds = {
+            "head": (_heads(), _check_head),
+            "project zip": (_projects(Path(name)), _check_zip),
+            "ONNX zip": (_exports(), _check_export),
+        }
         return {
             kind: (rounds, _half(Path(name) / kind, write, check, rounds)) for kind, (write, check) in kinds.items()
         }
@@ -124,3 +129,13 @@ def _projects(folder: Path) -> Callable[[Path], object]:
 def _check_zip(path: Path) -> bool:
     with ZipFile(path) as archive:
         return archive.testzip() is None and len(archive.namelist()) == 22
+
+
+def _exports() -> Callable[[Path], object]:
+    exported = Exported(random.Random(0).randbytes(4_000_000), "{}", "a card")
+    return lambda path: save_export(exported, path)
+
+
+def _check_export(path: Path) -> bool:
+    with ZipFile(path) as archive:
+        return archive.testzip() is None and len(archive.namelist()) == 4

@@ -12,7 +12,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE
+from tests.browser.conftest import PATIENCE, Visit
 from transferdemo.head_file import read_head
 from transferdemo.ui import texts
 
@@ -117,7 +117,7 @@ def test_a_folder_its_matrix_its_quarantine_and_hostile_names(page: Page, tmp_pa
     expect(page.locator("#per-class")).to_contain_text(HOSTILE[0])
 
 
-def test_head_and_project_come_back_by_download_and_upload(page: Page, tmp_path: Path) -> None:
+def test_head_and_project_come_back_by_download_and_upload(page: Page, visit: Visit, tmp_path: Path) -> None:
     give_zip(open_tab(page), zipped(photos(tmp_path / "set", ("red", "green"))))
     train(page)
     to_report(page)
@@ -133,7 +133,7 @@ def test_head_and_project_come_back_by_download_and_upload(page: Page, tmp_path:
         page.locator("#get-project").click()
     download.value.save_as(tmp_path / "project.zip")
     assert "head.safetensors" in zipfile.ZipFile(tmp_path / "project.zip").namelist()
-    page.reload()
+    page = visit()  # another day
     give_zip(open_tab(page), tmp_path / "project.zip")
     train(page)
     to_report(page)

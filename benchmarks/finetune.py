@@ -62,7 +62,7 @@ def accuracy(folder: Path, given: argparse.Namespace) -> None:
                     pass
             logits = stage.linear.logits(torch.cat(list(stage.embed(torch.from_numpy(held_out)))))
             after = judged(logits, labels[held_out])
-            kept = after.loss < before.loss
+            kept = after.better_than(before)
             gains.append((after.accuracy - before.accuracy if kept else 0.0) * len(held_out))
             print(
                 f"| seed {seed} | {before.accuracy:.1%} | {after.accuracy:.1%} | {'yes' if kept else 'no'} | "

@@ -24,7 +24,7 @@ from transferdemo.engine.last_stage import FineTuneConfig
 from transferdemo.engine.maps import MapsStep
 from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.train import train
-from transferdemo.engine.tune import FineTuneDone, FineTuneStep, fine_tune
+from transferdemo.engine.tune import FineTuneDone, FineTuneStep, Judged, fine_tune
 from transferdemo.errors import BadFile, BadFolder, BadSetting
 from transferdemo.head_file import encode_head, read_head
 from transferdemo.heads import Classifier, check_fits, digest_of, tuned
@@ -263,3 +263,10 @@ def test_the_page_keeps_what_was_accepted_and_says_so(taught: tuple[Backbone, Em
     assert now.report and now.report.held_out.count == len(done.split.held_out)
     now, words = last(epochs=1, learning_rate=1.0, batch_size=1024)
     assert now is lesson and "did not help" in words
+
+
+def test_a_lower_loss_alone_is_not_better() -> None:
+    before = Judged(2.0, torch.tensor([True, True, False]))
+    assert Judged(1.0, torch.tensor([True, False, True])).better_than(before)
+    assert not Judged(1.0, torch.tensor([True, False, False])).better_than(before)
+    assert not Judged(2.1, torch.tensor([True, True, True])).better_than(before)

@@ -34,7 +34,7 @@ class Tuned:
     @property
     def accepted(self) -> bool:
         """Whether the loss has improved."""
-        return self.after.loss < self.before.loss
+        return self.after.better_than(self.before)
 
     def report(self, frozen: Report) -> Report:
         """The report of the frozen head with what is true of the fine-tuned one in its place."""

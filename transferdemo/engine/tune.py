@@ -47,12 +47,16 @@ class Judged:
         """In [0, 1]."""
         return int(self.right.sum()) / len(self.right)
 
+    def better_than(self, other: Judged) -> bool:
+        """Whether the loss is lower and not fewer photos are right: a head that was too sure can lose its loss alone."""
+        return self.loss < other.loss and int(self.right.sum()) >= int(other.right.sum())
+
 
 @dataclass(frozen=True, eq=False)
 class FineTuneStep:
     """`step` of `total` photos have gone through the last stage; the losses are those of the end of epoch `epoch`.
 
-    `head` is what Stop keeps: the fine-tuned one where the held-out loss is below `before.loss`, else the one given.
+    `head` is what Stop keeps: the fine-tuned one where `after` is better than `before`, else the one given.
     """
 
     step: int
@@ -67,8 +71,8 @@ class FineTuneStep:
 
     @property
     def accepted(self) -> bool:
-        """Whether the held-out loss has improved."""
-        return self.after.loss < self.before.loss
+        """Whether the held-out photos speak for it."""
+        return self.after.better_than(self.before)
 
     @property
     def difference(self) -> Paired:
@@ -232,15 +236,15 @@ def as_json(before: Judged, after: Judged) -> dict[str, object]:
     """What fine-tuning did, for a header or a line of JSON; a loss that is no number is null."""
     losses = {"loss_before": before.loss, "loss_after": after.loss if math.isfinite(after.loss) else None}
     accuracies = {"accuracy_before": before.accuracy, "accuracy_after": after.accuracy}
-    return {"accepted": after.loss < before.loss, **losses, **accuracies, "p": compare(before, after).p}
+    return {"accepted": after.better_than(before), **losses, **accuracies, "p": compare(before, after).p}
 
 
 def says(before: Judged, after: Judged, photos: str = "held-out photos") -> str:
     """What fine-tuning added and whether that is more than chance, in one or two sentences."""
     points, count = 100 * (after.accuracy - before.accuracy), len(before.right)
     losses = f"held-out loss {before.loss:.2f} → {after.loss:.2f}"
-    if not after.loss < before.loss:
-        return f"Fine-tuning did not help ({losses}), so the network stays as it was."
+    if not after.better_than(before):
+        return f"Fine-tuning did not help ({points:+.0f} points, {losses}), so the network stays as it was."
     found = compare(before, after)
     sure = "more than chance" if found.better else "worse beyond chance" if found.worse else "not beyond chance"
     return (

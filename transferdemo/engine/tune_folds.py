@@ -38,8 +38,8 @@ class FoldTuneDone:
 
     @property
     def accepted(self) -> bool:
-        """Whether the loss of photos that were not seen has improved."""
-        return self.after.loss < self.before.loss
+        """Whether photos that were not seen speak for it."""
+        return self.after.better_than(self.before)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _run(job: _Job, pairs: list[tuple[Indices, Indices]]) -> Generator[FoldTuneE
     unseen = torch.cat([held_out for _, held_out in sets])
     found = judged(before[unseen], labels[unseen]), judged(after[unseen], labels[unseen])
     head = job.head
-    if found[1].loss < found[0].loss:
+    if found[1].better_than(found[0]):
         stage = job.stage(maps, labels, job.head)
         for _ in range(job.config.epochs):
             for seen in stage.epoch(everything):

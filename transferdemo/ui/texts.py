@@ -663,7 +663,7 @@ TUNE_RUN = "Fine-tune the last stage"
 TUNE_NOTE = (
     "So far the network was frozen and only the head has learned. Here the network's last stage learns too, at a tenth of the "
     "head's rate. That helps most where your pictures are unlike the photos that the network grew up with; it is kept only "
-    "if the loss on the held-out photos falls."
+    "if the loss on the held-out photos falls and not fewer of them are right."
 )
 TUNE_EPOCHS = "How often each photo is looked at. It takes much longer than training the head."
 TUNE_FIRST = "Train a head first; then its network can be fine-tuned."

@@ -1,11 +1,18 @@
 """The guard in front of the server, and the janitor behind it."""
 
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import closing
 
+import gradio as gr
+import httpx
 import pytest
+from starlette.middleware import Middleware
 
-from transferdemo.ui.guard import names_address
+from transferdemo.ui import guard
+from transferdemo.ui.guard import Guard, names_address
 from transferdemo.ui.janitor import sweep
 
 
@@ -44,3 +51,42 @@ def test_old_files_go_and_young_ones_stay(tmp_path) -> None:
     os.utime(old.parent, (long_ago, long_ago))
     sweep(tmp_path, 50)
     assert not old.parent.exists()
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[gr.Blocks, httpx.Client]]:
+    """A small page behind the guard, and a client of its routes."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.Button().click(lambda: "done", None, gr.Textbox(), api_name="do")
+    demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, app_kwargs={"middleware": [Middleware(Guard)]})
+    with closing(demo), httpx.Client(base_url=f"{demo.local_url}gradio_api", timeout=60) as client:
+        yield demo, client
+
+
+def test_nothing_is_kept_of_a_session_that_has_its_answer(served: tuple[gr.Blocks, httpx.Client]) -> None:
+    demo, client = served
+    for number in range(3):
+        for _ in range(2):  # the same session asks again
+            name = {"session_hash": f"visitor{number}"}
+            assert client.post("/queue/join", json={"data": [], "fn_index": 0, **name}).status_code == 200
+            said = client.get("/queue/data", params=name).text
+            assert json.loads(said.split("data: ")[-2])["output"]["data"] == ["done"]
+    assert len(demo._queue.pending_messages_per_session) == len(demo._queue.pending_event_ids_session) == 0
+    waiting = {"session_hash": "asked"}
+    client.post("/queue/join", json={"data": [], "fn_index": 0, **waiting})
+    assert set(demo._queue.pending_messages_per_session) == {"asked"}  # what is due stays
+
+
+def test_an_upload_that_says_no_length_is_cut_off_at_the_limit(
+    served: tuple[gr.Blocks, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "UPLOAD", 100_000)
+
+    def body(megabytes: float) -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+        yield from [b"x" * 10_000] * int(100 * megabytes)
+        yield b"\r\n--b--\r\n"
+
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    answers = [served[1].post("/upload", content=body(size), headers=form) for size in (0.05, 0.5)]
+    assert [answer.status_code for answer in answers] == [200, 413] and answers[1].json()["detail"] == guard.LARGE

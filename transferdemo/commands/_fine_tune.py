@@ -33,7 +33,7 @@ class Tuned:
 
     @property
     def accepted(self) -> bool:
-        """Whether the loss has improved."""
+        """Whether photos that were not seen speak for it."""
         return self.after.better_than(self.before)
 
     def report(self, frozen: Report) -> Report:

@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fine-tune",
         action="store_true",
-        help="train the network's last stage too, and keep it if held-out loss falls",
+        help="train the network's last stage too, and keep it if the held-out photos speak for it",
     )
     parser.add_argument(
         "--fine-tune-epochs", type=int, metavar="N", help="times through the photos for that (default 8)"

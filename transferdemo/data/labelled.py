@@ -136,10 +136,6 @@ class LabelledFolder:
             project=self.project or other.project,
         )
 
-    def confirm(self) -> LabelledFolder:
-        """Note that a person has looked at classes that were read from file names."""
-        return replace(self, inferred=False)
-
     def _chosen(self, ids: Collection[int]) -> list[LabelledPhoto]:
         wanted = set(ids)
         chosen = [photo for photo in self.photos if photo.id in wanted]

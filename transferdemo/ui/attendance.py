@@ -51,6 +51,11 @@ class Attendance:
         with self._lock:
             self._expected.pop(visitor, None)
 
+    def listens(self, name: str) -> bool:
+        """Whether a stream of this session or event is open."""
+        with self._lock:
+            return name in self._open
+
     def absent(self, visitor: str) -> bool:
         """Whether nobody listens to this visitor's answer just now."""
         with self._lock:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gradio.utils import get_upload_folder
+from starlette.requests import ClientDisconnect
 
 from .attendance import attendance, listener_of
 from .texts import NO_ROOM
@@ -23,6 +24,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
+LARGE = "This upload is too large: at most 100 MB at once."
 SPARE = 1_000_000  # bytes that an upload must leave free
 UPLOAD, OTHER = 105_000_000, 1_000_000  # bytes of a body: an upload of 100 MB with its frame, anything else
 _CLOSED = re.compile(
@@ -47,8 +49,11 @@ class Guard:
         if path.endswith("/upload"):
             return await self._counted(scope, receive, send)
         if listener := listener_of(path, scope.get("query_string", b"")):
-            with attendance.stream(listener):
-                return await self.app(scope, receive, send)
+            try:
+                with attendance.stream(listener):
+                    return await self.app(scope, receive, send)
+            finally:
+                forget(scope["app"].get_blocks()._queue, listener)
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
         body = await _whole(receive, OTHER)
@@ -59,10 +64,10 @@ class Guard:
         return await self.app(scope, _again(body, receive), send)
 
     async def _counted(self, scope: Message, receive: Receive, send: Send) -> None:
-        """An upload is streamed on; once it is over the limit the stream ends, as if the visitor had left."""
+        """An upload is streamed on; one that says no length and goes over the limit is cut off, and answered the same."""
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > UPLOAD:
-            return await _answer(send, 413, "This upload is too large: at most 100 MB at once.")
+            return await _answer(send, 413, LARGE)
         if not has_room(int(length)):
             return await _answer(send, 507, NO_ROOM)
         seen = 0
@@ -73,7 +78,24 @@ class Guard:
             seen += len(message.get("body", b""))
             return message if seen <= UPLOAD else {"type": "http.disconnect"}
 
-        return await self.app(scope, counted, send)
+        async def unless_over(message: Message) -> None:
+            if seen <= UPLOAD:
+                await send(message)
+
+        try:
+            await self.app(scope, counted, unless_over)
+        except ClientDisconnect:
+            if seen <= UPLOAD:
+                raise
+        if seen > UPLOAD:
+            await _answer(send, 413, LARGE)
+
+
+def forget(queue: Any, session: str) -> None:
+    """Drop what Gradio's queue keeps for good of each session that it ever saw, where nobody listens and nothing is due."""
+    if not attendance.listens(session) and not queue.pending_event_ids_session.get(session):
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
 
 
 def has_room(size: int) -> bool:

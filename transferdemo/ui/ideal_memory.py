@@ -80,17 +80,20 @@ def _content(classifier: Classifier) -> str:
 
 def known(prepared: Prepared, begun: Painting) -> Painting | None:
     """The finished picture as this visitor's own, not judged yet, or None."""
-    key = key_of(prepared)
+    return _found(key_of(prepared), begun)
+
+
+def _found(key: str, begun: Painting) -> Painting | None:
     found = memory.find(key) if key else None
     return replace(found, view=begun.view) if found else None
 
 
 def painted(prepared: Prepared, begun: Painting) -> Iterator[Painting]:
     """The picture as it grows, or at once where it is known by now. Raises DemoError."""
-    if (found := known(prepared, begun)) is not None:
+    key = key_of(prepared)
+    if (found := _found(key, begun)) is not None:
         yield found
         return
-    key = key_of(prepared)
     for painting in jobs.events(jobs.Job(steps, (prepared, begun), begun.total)):
         if key and painting.png:
             memory.keep(key, painting)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ..data.labelled import LabelledFolder
@@ -46,7 +45,6 @@ class Lesson:
     report: Report | None = None
     trust: Trust | None = None  # of the head as it is now
     name: str = ""
-    zips: tuple[Path, ...] = ()  # uploads that the photos are still read from
     cache: FeatureCache = field(default_factory=FeatureCache)
 
     @property

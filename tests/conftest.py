@@ -15,6 +15,8 @@ if workers := os.environ.get(
     "PYTEST_XDIST_WORKER_COUNT"
 ):  # each test process, and what it starts, computes with its share
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+    # and looks for free ports where no other test process does
+    os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")))
 
 import torch
 from torch import nn

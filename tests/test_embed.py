@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -51,6 +52,12 @@ def test_a_network_is_exported_once(toy: Classifier, monkeypatch: pytest.MonkeyP
     for _ in range(3):
         embed(toy.backbone, noise(2, 8))
     assert made == [8]
+
+
+def test_several_may_be_exported_at_the_same_time(toy: Classifier) -> None:
+    with ThreadPoolExecutor(8) as threads:  # torch's exporter takes one at a time
+        files = list(threads.map(lambda _: to_onnx(toy.backbone, 8), range(32)))
+    assert len(set(files)) == 1
 
 
 def test_the_session_goes_with_its_network(toy: Classifier) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _sessions: weakref.WeakKeyDictionary[nn.Module, onnxruntime.InferenceSession | None] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock, _exporting = threading.Lock(), threading.Lock()
 
 
 class FromBytes(nn.Module):
@@ -42,21 +42,22 @@ class FromBytes(nn.Module):
         return result
 
 
-def to_onnx(module: nn.Module, size: int) -> bytes:
-    """`module` behind `FromBytes` as an ONNX file: input `image` (N, size, size, 3) uint8, output `output` (N, ...) float32.
+def to_onnx(module: nn.Module, size: int, outputs: Sequence[str] = ("output",), opset: int | None = None) -> bytes:
+    """`module` behind `FromBytes` as an ONNX file: input `image` (N, size, size, 3) uint8, outputs (N, ...) float32.
 
-    torch's TorchScript exporter: a third of a second, where the newer one takes seven.
+    torch's TorchScript exporter: a third of a second, where the newer one takes seven. It bears one export at a time.
     """
     target = io.BytesIO()
-    with warnings.catch_warnings():
+    with _exporting, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is the older exporter
         torch.onnx.export(
             FromBytes(module).eval(),
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
             target,  # type: ignore[arg-type]  # it takes a file as well as a path
             input_names=["image"],
-            output_names=["output"],
-            dynamic_axes={"image": {0: "n"}, "output": {0: "n"}},
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "n"} for name in ("image", *outputs)},
+            opset_version=opset,
             dynamo=False,
         )
     return target.getvalue()

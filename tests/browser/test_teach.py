@@ -78,6 +78,8 @@ def test_the_curve_moves_and_stop_keeps_the_head(page: Page) -> None:
     open_tab(page).get_by_role("button", name="37 breeds", exact=True).click()
     page.get_by_role("button", name=texts.TO_REPORT).wait_for()
     page.get_by_label("number input for Epochs").fill("200")
+    page.get_by_role("button", name=texts.MORE).filter(visible=True).click()
+    page.get_by_label("number input for Photos a step").fill("1")  # it will not be over before we press
     page.locator("#train").click()
     lines = page.locator("#loss-plot path[aria-roledescription='line mark']")
     expect(lines.first).to_be_attached()

@@ -63,18 +63,33 @@ def served() -> Iterator[tuple[gr.Blocks, httpx.Client]]:
         yield demo, client
 
 
-def test_nothing_is_kept_of_a_session_that_has_its_answer(served: tuple[gr.Blocks, httpx.Client]) -> None:
+def asked(client: httpx.Client, session: str) -> str:
+    """What a session is answered."""
+    joined = {"data": [], "fn_index": 0, "session_hash": session}
+    assert client.post("/queue/join", json=joined).status_code == 200
+    return client.get("/queue/data", params={"session_hash": session}).text
+
+
+def test_nothing_is_kept_of_sessions_that_left(
+    served: tuple[gr.Blocks, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "QUIET", 0.2)
     demo, client = served
-    for number in range(3):
-        for _ in range(2):  # the same session asks again
-            name = {"session_hash": f"visitor{number}"}
-            assert client.post("/queue/join", json={"data": [], "fn_index": 0, **name}).status_code == 200
-            said = client.get("/queue/data", params=name).text
-            assert json.loads(said.split("data: ")[-2])["output"]["data"] == ["done"]
-    assert len(demo._queue.pending_messages_per_session) == len(demo._queue.pending_event_ids_session) == 0
-    waiting = {"session_hash": "asked"}
-    client.post("/queue/join", json={"data": [], "fn_index": 0, **waiting})
-    assert set(demo._queue.pending_messages_per_session) == {"asked"}  # what is due stays
+    client.post("/queue/join", json={"data": [], "fn_index": 0, "session_hash": "not fetched yet"})
+    for number in [*range(3), 2, 2]:
+        said = asked(client, f"visitor{number}")
+        assert json.loads(said.split("data: ")[-2])["output"]["data"] == ["done"]
+        time.sleep(0.3)
+    for kept in (demo._queue.pending_messages_per_session, demo._queue.pending_event_ids_session):
+        assert set(kept) <= {"not fetched yet", "visitor2"} and "not fetched yet" in kept
+
+
+def test_a_page_may_listen_before_it_asks_for_more(served: tuple[gr.Blocks, httpx.Client]) -> None:
+    _, client = served  # Gradio's page opens a stream where its answer came faster than the number of its question
+    asked(client, "visitor")
+    with client.stream("GET", "/queue/data", params={"session_hash": "visitor"}) as stream:
+        client.post("/queue/join", json={"data": [], "fn_index": 0, "session_hash": "visitor"})
+        assert "done" in "".join(stream.iter_text())
 
 
 def test_an_upload_that_says_no_length_is_cut_off_at_the_limit(

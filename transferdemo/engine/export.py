@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import novelty
-from ..embed import FromBytes
+from ..embed import to_onnx
 from ..errors import BadFile
 from ..head_file import write_whole
 from ..heads import Classifier, load_classifier
@@ -96,24 +95,11 @@ def export(classifier: Classifier, words: str) -> Exported:
 
 
 def _onnx(classifier: Classifier) -> bytes:
-    target, names = io.BytesIO(), ["probabilities", *(["strangeness"] if classifier.head.novelty else [])]
-    size = classifier.spec.size
+    names = ["probabilities", *(["strangeness"] if classifier.head.novelty else [])]
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # that it is the older exporter: a third of a second instead of seven
-            torch.onnx.export(
-                FromBytes(Answers(classifier)).eval(),
-                (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
-                target,  # type: ignore[arg-type]  # it takes a file as well as a path
-                input_names=["image"],
-                output_names=names,
-                dynamic_axes={name: {0: "n"} for name in ("image", *names)},
-                opset_version=OPSET,
-                dynamo=False,
-            )
+        return to_onnx(Answers(classifier), classifier.spec.size, names, OPSET)
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         raise BadFile("This network cannot be written as ONNX; download the head instead.") from error
-    return target.getvalue()
 
 
 def written(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +28,7 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGE = "This upload is too large: at most 100 MB at once."
 SPARE = 1_000_000  # bytes that an upload must leave free
+QUIET = 60.0  # seconds without a stream after which a session is forgotten
 UPLOAD, OTHER = 105_000_000, 1_000_000  # bytes of a body: an upload of 100 MB with its frame, anything else
 _CLOSED = re.compile(
     r"/gradio_api/(file=https?:|file/https?:|deep_link|proxy=|run-history|api/)|/monitoring|/proxy=", re.I
@@ -38,6 +41,7 @@ class Guard:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._left: deque[tuple[float, str]] = deque()  # when a stream ended, whose
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 404, 413 or 400."""
@@ -53,7 +57,7 @@ class Guard:
                 with attendance.stream(listener):
                     return await self.app(scope, receive, send)
             finally:
-                forget(scope["app"].get_blocks()._queue, listener)
+                self._tidy(scope["app"].get_blocks()._queue, listener)
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
         body = await _whole(receive, OTHER)
@@ -62,6 +66,13 @@ class Guard:
         if names_address(body):
             return await _answer(send, 400, "A file must be uploaded; an address in its place is not fetched.")
         return await self.app(scope, _again(body, receive), send)
+
+    def _tidy(self, queue: Any, session: str) -> None:
+        """A stream has ended: forget those who left a while ago. A page may come back for more a moment after its answer."""
+        now = time.monotonic()
+        self._left.append((now, session))
+        while now - self._left[0][0] > QUIET:
+            forget(queue, self._left.popleft()[1])
 
     async def _counted(self, scope: Message, receive: Receive, send: Send) -> None:
         """An upload is streamed on; one that says no length and goes over the limit is cut off, and answered the same."""

@@ -159,7 +159,8 @@ def run_shown(lesson: Lesson, photo: Photo | None, view: View, config: TrainConf
 
     for event in bridge.in_turn(events, _say, turn.visitor, turn.settings.seconds):
         yield event if isinstance(event, tuple) else show.of(event)
-    yield show.last()
+    if show.steps:
+        yield show.last()
 
 
 def _say(text: str) -> Any:

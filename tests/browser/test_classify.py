@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 import numpy as np
 import pytest
 import skimage
-from gradio.utils import get_upload_folder
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -23,6 +22,7 @@ from transferdemo.ui import KEEP, build, launch_options, texts
 from transferdemo.ui.shared import Settings
 
 expect.set_options(timeout=3 * PATIENCE)
+Launch: TypeAlias = Callable[[tuple[int, int]], str]
 CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
 COFFEE = CAT.with_name("coffee.png")
 EVIL = "<img src=x onerror=alert(1)>.png"
@@ -285,10 +285,33 @@ window.fetch = (...given) => {
 }; }"""
 
 
-def test_the_bars_follow_the_live_camera_and_no_frame_is_queued(page: Page) -> None:
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
+    """A page with an upload folder of its own, `tmp_path / "kept"`: address of own((seconds between rounds, to keep))."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "kept"))
+    demo = build(Settings())
+    assert isinstance(demo, gr.Blocks) and demo.delete_cache == (600, 3600)
+
+    def launch(delete: tuple[int, int]) -> str:
+        demo.delete_cache = delete
+        _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+        return str(address)
+
+    with closing(demo):
+        yield launch
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path, own: Launch) -> tuple[str, Path]:
+    """The page, keeping files for two seconds; its address and its folder."""
+    return own((1, 2)), tmp_path / "kept"
+
+
+def test_the_bars_follow_the_live_camera_and_no_frame_is_queued(visit: Visit, own: Launch, tmp_path: Path) -> None:
+    page = visit(url=own((600, 3600)))
     page.evaluate(FRAMES)
     accordion(page, texts.LIVE)
-    files = sum(1 for _ in Path(get_upload_folder()).rglob("*"))
+    files = pictures(tmp_path / "kept")
     button(page, texts.LIVE_START).click()
     page.wait_for_function("() => +(document.querySelector('#live [data-frame]')?.dataset.frame ?? 0) >= 5")
     assert page.locator("#live .verdict").count() == 1 and page.locator("#live .bars span").count() == 10
@@ -301,22 +324,10 @@ def test_the_bars_follow_the_live_camera_and_no_frame_is_queued(page: Page) -> N
         assert number - shown == 1 or at - before > 5000, sent  # sent when the one before was answered, or given up
     time.sleep(1)
     assert page.locator("#live [data-frame]").get_attribute("data-frame") == last
-    assert sum(1 for _ in Path(get_upload_folder()).rglob("*")) == files  # frames are kept nowhere
+    assert pictures(tmp_path / "kept") == files  # frames are kept nowhere
 
 
 # ------------------------------------------------------------------------------------------------ what is deleted
-
-
-@pytest.fixture
-def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The page, keeping files for two seconds; its address and its folder."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "kept"))
-    demo = build(Settings())
-    assert isinstance(demo, gr.Blocks) and demo.delete_cache == (600, 3600)
-    demo.delete_cache = (1, 2)
-    _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-    with closing(demo):
-        yield address, tmp_path / "kept"
 
 
 def pictures(folder: Path) -> set[Path]:

@@ -23,6 +23,7 @@ from gradio.utils import get_upload_folder
 from ..errors import Busy, DemoError
 from . import jobs, texts
 from .attendance import attendance
+from .behind import behind
 from .jobs import Job, gpu
 
 __all__ = ["Job", "gpu", "in_turn", "told", "visitor_of", "wire"]
@@ -120,13 +121,17 @@ def in_turn(
                 return
             yield waiting(texts.waiting(others, line.seconds(others)))
             time.sleep(0.25)
-        stream = jobs.events(events) if isinstance(events, Job) else events()
-        try:
-            with line.front():
-                yield from paced(limited(stream, seconds))
-        finally:
-            if isinstance(stream, Generator):
-                stream.close()
+        yield from behind(_run(events, seconds))
+
+
+def _run(events: Callable[[], Iterator[T]] | Job[T], seconds: float) -> Generator[T, None, None]:
+    stream = jobs.events(events) if isinstance(events, Job) else events()
+    try:
+        with line.front():
+            yield from paced(limited(stream, seconds))
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 def limited(events: Iterable[T], seconds: float) -> Iterator[T]:

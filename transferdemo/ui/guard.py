@@ -28,7 +28,7 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGE = "This upload is too large: at most 100 MB at once."
 SPARE = 1_000_000  # bytes that an upload must leave free
-QUIET = 60.0  # seconds without a stream after which a session is forgotten
+QUIET = 10.0  # seconds without a stream after which a session is forgotten
 UPLOAD, OTHER = 105_000_000, 1_000_000  # bytes of a body: an upload of 100 MB with its frame, anything else
 _CLOSED = re.compile(
     r"/gradio_api/(file=https?:|file/https?:|deep_link|proxy=|run-history|api/)|/monitoring|/proxy=", re.I

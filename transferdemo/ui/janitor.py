@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
+from . import heaps
 from .shared import KEEP
 
-EVERY = 300.0  # seconds between two rounds
+EVERY = 15.0  # seconds between two rounds
 MOST = 10 * 10**9  # bytes of all visitors' files together
 
 
@@ -57,6 +58,7 @@ def start() -> threading.Event:
         while not stop.wait(EVERY):
             sweep(Path(get_upload_folder()), KEEP)
             bound(Path(get_upload_folder()), MOST)
+            heaps.trim()
 
     threading.Thread(target=rounds, name="janitor", daemon=True).start()
     return stop

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib
 import os
 import secrets
 import sys
 import threading
 import webbrowser
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +18,7 @@ from .. import images
 from ..backbones import load_backbone
 from ..device import choose
 from ..errors import BadSetting, DemoError
-from . import build, janitor, launch_options
+from . import build, heaps, janitor, launch_options
 from .classroom import Board, Classroom, own_address
 from .jobs import is_zero
 from .shared import Settings
@@ -30,7 +28,6 @@ classify pictures, train heads and run jobs on this computer, through Gradio's s
 and photos that visitors give come to this computer and are deleted an hour after use."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-M_ARENA_MAX = -8  # of glibc's malloc.h
 WARM_AFTER = 1.0  # seconds: the first page comes first
 LATER = ("onnxruntime", "scipy.stats", "sklearn.model_selection", "skimage.metrics", "imagehash")  # used by jobs only
 
@@ -49,7 +46,7 @@ def serve(args: argparse.Namespace) -> None:
     if board:
         board.login = options["auth"]
         options["app_kwargs"]["middleware"].insert(0, Middleware(Board, classroom=board))
-    _share_heaps()
+    heaps.share()
     demo = build(settings)
     janitor.start()
     _, local, public = demo.launch(
@@ -80,13 +77,6 @@ def _announce(board: Classroom, local: str, public: str | None, show: bool) -> N
     print(board.on_terminal(mine))
     if show:
         webbrowser.open(mine)
-
-
-def _share_heaps() -> None:
-    """Let all threads share two heaps: glibc's own choice is one for most of them, and what is freed in one stays there."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _auth(args: argparse.Namespace) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.middleware import Middleware
 
-from transferdemo.ui import guard
+from transferdemo.ui import guard, sessions
 from transferdemo.ui.guard import Guard, names_address
 from transferdemo.ui.janitor import sweep
 
@@ -105,3 +105,11 @@ def test_an_upload_that_says_no_length_is_cut_off_at_the_limit(
     form = {"content-type": "multipart/form-data; boundary=b"}
     answers = [served[1].post("/upload", content=body(size), headers=form) for size in (0.05, 0.5)]
     assert [answer.status_code for answer in answers] == [200, 413] and answers[1].json()["detail"] == guard.LARGE
+
+
+def test_a_new_session_begins_without_the_config_of_every_component(served: tuple[gr.Blocks, httpx.Client]) -> None:
+    demo, client = served
+    sessions.lean()
+    assert "done" in asked(client, "light")
+    state = demo.state_holder["light"]
+    assert len(state.config_values) < len(demo.blocks) == len(state.blocks_config.blocks)

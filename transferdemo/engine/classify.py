@@ -19,7 +19,7 @@ from ..errors import BadImage
 from ..heads import CATS, DOGS, Classifier, is_imagenet
 from ..images import Source, open_many, to_pixels
 from ..types import Features, Fit, Head, Image8, Photo
-from .together import embed_together, looking
+from .together import embed_together
 
 Word: TypeAlias = Literal["dog", "cat", "neither"]
 PETS_TOGETHER = 0.1  # dog and cat probabilities together; below, the photo shows neither
@@ -124,7 +124,8 @@ def classify(
     exact = fit != "crop" and width == height == len(seen)
     shape = _Shape(photo.name, seen, lost_share(photo.image8, classifier.spec, fit), exact)
     answer = _Reader(classifier, pets, top)
-    return looking(answer.read, features, [shape], start)[0]
+    prediction = answer.read(features, [shape], start)[0]
+    return prediction
 
 
 def classify_many(

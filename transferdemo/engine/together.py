@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,29 +17,29 @@ from ..backbones import Backbone
 from ..images import to_pixels
 from ..types import Features, Image8
 
-P = ParamSpec("P")
-T = TypeVar("T")
 MOST = 16  # pictures in a batch
 
 
 class Batches:
-    """One network's queue, emptied by the one thread that looks at pictures: each that did would keep buffers of its own."""
+    """One network's queue. Whoever holds the turn embeds for all who are waiting."""
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._waiting: deque[tuple[Image8, Future[Features]]] = deque()
 
     def embed(self, backbone: Backbone, image8: Image8) -> Features:
         """(S, S, 3) at the network's input size -> (1, D)."""
         mine: Future[Features] = Future()
         self._waiting.append((image8, mine))
-        _thread.submit(self._run, backbone)
+        while not mine.done():
+            with self._turn:
+                if not mine.done():
+                    self._run(backbone)
         return mine.result()
 
     def _run(self, backbone: Backbone) -> None:
-        """Embed the first of the queue together, if nobody has yet; what fails, fails for each of them."""
+        """Embed the first of the queue together; what fails, fails for each of them."""
         batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-        if not batch:
-            return
         try:
             with torch.no_grad():
                 features = backbone(to_pixels([image8 for image8, _ in batch]).to(backbone.mean.device))
@@ -55,7 +53,6 @@ class Batches:
                 future.cancel()  # after a bug too nobody waits for ever; what is done stays as it is
 
 
-_thread = ThreadPoolExecutor(1, "look")
 _batches: WeakKeyDictionary[Backbone, Batches] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -67,15 +64,10 @@ def embed_together(backbone: Backbone, image8: Image8) -> Features:
     return batches.embed(backbone, image8)
 
 
-def looking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a small step with tensors gives, in the thread that looks."""
-    return _thread.submit(work, *args, **kwargs).result()
-
-
 def _forget() -> None:
-    """A forked process has none of the threads."""
-    global _lock, _thread
-    _lock, _thread = threading.Lock(), ThreadPoolExecutor(1, "look")
+    """A forked process has none of the threads that hold turns."""
+    global _lock
+    _lock = threading.Lock()
     _batches.clear()
 
 

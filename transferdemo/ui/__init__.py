@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from ..backbones import DEFAULT
 from ..types import View
-from . import bar, bridge, classify_tab, fool_tab, ideal_tab, inside_tab, photo, teach_api, teach_tab, texts
+from . import bar, bridge, classify_tab, fool_tab, ideal_tab, inside_tab, photo, sessions, teach_api, teach_tab, texts
 from .guard import Guard
 from .page import Page
 from .shared import KEEP, Settings, Shared
@@ -98,6 +98,7 @@ def _chosen(menus: bar.Bar, view: gr.State, heads: gr.State, tabs: gr.Tabs) -> t
 
 def launch_options() -> dict[str, Any]:
     """What the page is served with: our look, and every door closed that it does not need."""
+    sessions.lean()
     return {
         "theme": theme(),
         "css_paths": [CSS],

@@ -66,8 +66,8 @@ body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; just
   box-sizing: border-box; font-family: system-ui, sans-serif; color: #111; background: #fff; text-align: center; }}
 svg {{ width: min(56vh, 88vw); height: auto; }}
 h1 {{ margin: 0; font-size: clamp(1.4rem, 4.5vw, 4rem); overflow-wrap: anywhere; }}
-p {{ margin: 0; font-size: clamp(1.1rem, 3vw, 2.4rem); }} b {{ font-family: ui-monospace, monospace; }}
-small {{ color: #555; max-width: 60ch; }}
+p {{ margin: 0; font-size: clamp(1.1rem, 3vw, 2.4rem); }} b {{ display: inline-block; font-family: ui-monospace, monospace; }}
+small {{ color: #555; max-width: 60ch; font-size: clamp(0.9rem, 1.4vw, 1.3rem); }}
 </style>
 <body><main style="display: contents">{code}<h1>{address}</h1>
 <p>{name_label} <b>{name}</b> &nbsp; {password_label} <b>{password}</b></p><small>{note}</small></main></body></html>"""

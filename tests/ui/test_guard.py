@@ -86,7 +86,6 @@ def test_nothing_is_kept_of_sessions_that_left(
 
 def test_a_page_may_listen_before_it_asks_for_more(served: tuple[gr.Blocks, httpx.Client]) -> None:
     _, client = served  # Gradio's page opens a stream where its answer came faster than the number of its question
-    asked(client, "visitor")
     with client.stream("GET", "/queue/data", params={"session_hash": "visitor"}) as stream:
         client.post("/queue/join", json={"data": [], "fn_index": 0, "session_hash": "visitor"})
         assert "done" in "".join(stream.iter_text())

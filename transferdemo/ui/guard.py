@@ -6,6 +6,7 @@ any size, and streams public addresses through the server; so this stands in fro
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -53,11 +54,14 @@ class Guard:
         if path.endswith("/upload"):
             return await self._counted(scope, receive, send)
         if listener := listener_of(path, scope.get("query_string", b"")):
+            queue = scope["app"].get_blocks()._queue
+            if path.endswith("/queue/data"):
+                expect(queue, listener)
             try:
                 with attendance.stream(listener):
                     return await self.app(scope, receive, send)
             finally:
-                self._tidy(scope["app"].get_blocks()._queue, listener)
+                self._tidy(queue, listener)
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
         body = await _whole(receive, OTHER)
@@ -68,7 +72,7 @@ class Guard:
         return await self.app(scope, _again(body, receive), send)
 
     def _tidy(self, queue: Any, session: str) -> None:
-        """A stream has ended: forget those who left a while ago. A page may come back for more a moment after its answer."""
+        """A stream has ended: forget those who left a while ago."""
         now = time.monotonic()
         self._left.append((now, session))
         while now - self._left[0][0] > QUIET:
@@ -100,6 +104,16 @@ class Guard:
                 raise
         if seen > UPLOAD:
             await _answer(send, 413, LARGE)
+
+
+def expect(queue: Any, session: str) -> None:
+    """Let a session listen before it asks: Gradio would end its stream with an error, and with it all that the page waits for.
+
+    Its page does so where an answer came faster than the number of its question.
+    """
+    if session not in queue.pending_messages_per_session:
+        queue.pending_messages_per_session[session] = asyncio.Queue()
+    queue.pending_event_ids_session.setdefault(session, set())
 
 
 def forget(queue: Any, session: str) -> None:

@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore::DeprecationWarning:gradio.*",
         "ignore:unclosed event loop",
         "ignore:unclosed <socket",
-        "ignore:Exception in thread .*message_manager_loop",  # pebble's, where its pool is stopped at that moment
+        "ignore:(?s)Exception in thread .*message_manager_loop.*handle is closed",  # pebble's, where it stops its pool
     ):
         config.addinivalue_line("filterwarnings", known)
 

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import gradio as gr
 import httpx
@@ -84,11 +84,21 @@ def test_nothing_is_kept_of_sessions_that_left(
         assert set(kept) <= {"not fetched yet", "visitor2"} and "not fetched yet" in kept
 
 
-def test_a_page_may_listen_before_it_asks_for_more(served: tuple[gr.Blocks, httpx.Client]) -> None:
-    _, client = served  # Gradio's page opens a stream where its answer came faster than the number of its question
+def test_one_who_has_asked_may_listen_before_they_ask_again(served: tuple[gr.Blocks, httpx.Client]) -> None:
+    demo, client = served  # Gradio's page does, where its answer came faster than the number of its question
+    asked(client, "visitor")
+    demo._queue.pending_messages_per_session.pop("visitor", None)
+    demo._queue.pending_event_ids_session.pop("visitor", None)
     with client.stream("GET", "/queue/data", params={"session_hash": "visitor"}) as stream:
         client.post("/queue/join", json={"data": [], "fn_index": 0, "session_hash": "visitor"})
         assert "done" in "".join(stream.iter_text())
+
+
+def test_nothing_is_kept_for_one_who_never_asked(served: tuple[gr.Blocks, httpx.Client]) -> None:
+    demo, client = served
+    with suppress(httpx.RemoteProtocolError):  # Gradio breaks its stream off
+        client.get("/queue/data", params={"session_hash": "stranger"})
+    assert "stranger" not in demo._queue.pending_messages_per_session
 
 
 def test_an_upload_that_says_no_length_is_cut_off_at_the_limit(

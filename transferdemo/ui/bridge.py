@@ -112,8 +112,8 @@ def in_turn(
 ) -> Iterator[T | Any]:
     """Wait in line, yielding what `waiting` makes of a sentence; then the job's events, paced, for at most `seconds`.
 
-    A `Job` runs where the GPU is, any other stream here. Raises Busy when the waiting room is full or this visitor already
-    has a job.
+    A `Job` runs where the GPU is, any other stream in the thread of heavy jobs. Raises Busy when the waiting room is full or
+    this visitor already has a job.
     """
     with line.place(visitor) as ahead:
         while (others := ahead()) > 0 or attendance.absent(visitor):

@@ -55,8 +55,8 @@ class Guard:
             return await self._counted(scope, receive, send)
         if listener := listener_of(path, scope.get("query_string", b"")):
             queue = scope["app"].get_blocks()._queue
-            if path.endswith("/queue/data"):
-                expect(queue, listener)
+            if listener in scope["app"].state_holder:
+                remember(queue, listener)
             try:
                 with attendance.stream(listener):
                     return await self.app(scope, receive, send)
@@ -106,8 +106,8 @@ class Guard:
             await _answer(send, 413, LARGE)
 
 
-def expect(queue: Any, session: str) -> None:
-    """Let a session listen before it asks: Gradio would end its stream with an error, and with it all that the page waits for.
+def remember(queue: Any, session: str) -> None:
+    """Let one who has asked before listen before they ask again: Gradio would end the stream, and all that the page waits for.
 
     Its page does so where an answer came faster than the number of its question.
     """

@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 from . import heaps
 from .shared import KEEP
 
-EVERY = 15.0  # seconds between two rounds
+EVERY = 60.0  # seconds between two rounds
 MOST = 10 * 10**9  # bytes of all visitors' files together
 
 

@@ -1,7 +1,7 @@
 """What Gradio keeps of each visitor, without what nobody reads.
 
-A new session begins with the config of every component, 40 ms for a page like this. Only deep links read it, which the guard
-closes; what an answer changes is added when it changes.
+A new session begins with the config of every component, some 25 ms for a page like this. Only deep links read it, which the
+guard closes; what an answer changes is added when it changes.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from torch import nn
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="transferdemo-tests-"))
+# Gradio shows every file below the system's temporary folder: of that, only what the program itself puts there is here.
+os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="transferdemo-tests-")
+os.environ.setdefault("GRADIO_TEMP_DIR", os.path.join(tempfile.tempdir, "gradio"))
 
 from transferdemo.backbones import Backbone, BackboneSpec, Found, digest
 from transferdemo.heads import Classifier

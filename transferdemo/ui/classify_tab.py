@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
@@ -21,6 +20,7 @@ from ..errors import BadImage, BadSetting
 from ..heads import Classifier, load_classifier, pets_head
 from ..types import Photo, View
 from . import bar, bridge, live, render, texts
+from .outbox import place
 from .picture import SafeImage, uploaded
 from .shared import Settings, Shared
 
@@ -179,8 +179,7 @@ def write_csv(steps: list[ClassifyStep]) -> Path:
         p = s.prediction
         row = [p.verdict, p.scores[0].name, f"{p.scores[0].probability:.4f}", ""] if p else ["", "", "", s.error or ""]
         writer.writerow([defused(cell) for cell in (s.name, *row)])
-    folder = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()))
-    path = folder / "photos.csv"
+    path = place("photos.csv")
     path.write_text(out.getvalue(), encoding="utf-8-sig")
     return path
 

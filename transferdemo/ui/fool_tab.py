@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from . import bridge, fool_parts, fool_show, fool_strength, photo, render, texts
 from . import fool_trial as trials
 from .fool_parts import RANGES, Controls, Screen
 from .fool_trial import Trial, Wish
+from .outbox import filed
 from .picture import SafeImage
 from .shared import Settings, Shared
 
@@ -126,9 +126,9 @@ def _prepared(question: str) -> Callable[..., tuple[Any, Any, Any, None]]:
         if given is not None:
             wanted = trials.pet(given, view) if question == "cat" else target
             return gr.skip(), gr.skip(), wanted, None
-        path = Path(next(iter(photo.examples().values())))
-        example = open_photo(path)
-        return kept(path.read_bytes(), path.name), example, trials.preset(example, view), None
+        path = next(iter(photo.examples().values()))
+        example = open_photo(Path(path))
+        return photo.shown(path), example, trials.preset(example, view), None
 
     return prepare
 
@@ -184,7 +184,7 @@ def ended(screen: Screen, trial: Trial | None, times: int) -> Iterator[dict[Any,
         screen.trial: trial, screen.status: gr.update(visible=False), screen.live: gr.update(visible=False),
         screen.slider: gr.update(value=(trial.clean, trial.picture), visible=True),
         screen.change: fool_show.change(trial, times), screen.result: fool_show.result(trial),
-        screen.download: gr.update(value=kept(trial.result.png, name), visible=True), screen.use: gr.update(visible=True),
+        screen.download: gr.update(value=filed(trial.result.png, name), visible=True), screen.use: gr.update(visible=True),
         screen.chances: fool_show.chances(trial), screen.sizes: fool_show.sizes(trial),
     }  # fmt: skip
     for proof in trials.proved(trial):
@@ -205,17 +205,10 @@ def _wire_result(shared: Shared, screen: Screen) -> None:
         if trial is None or trial.result is None:
             raise BadImage(texts.FOOL_RECEIPT_EMPTY)
         gr.Info(texts.FOOL_USED)
-        return kept(trial.result.png, "fooled.png")
+        return filed(trial.result.png, "fooled.png")
 
     screen.times.input(magnified, [screen.trial, screen.times], screen.change, **QUIET)
     screen.use.click(used, screen.trial, shared.picture, api_visibility="private", **bridge.LIGHT)
-
-
-def kept(data: bytes, name: str) -> str:
-    """Write a file where the page keeps what it serves; it is deleted with the visitor's uploads."""
-    path = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder())) / name
-    path.write_bytes(data)
-    return str(path)
 
 
 def api(shared: Shared) -> None:
@@ -241,7 +234,7 @@ def api(shared: Shared) -> None:
         trial = last(picture, view, wish, settings, bridge.visitor_of(request))
         if trial.result is None:
             raise BadImage(texts.FOOL_NO_TIME)
-        return kept(trial.result.png, "adversarial.png"), fool_show.record(trial)
+        return filed(trial.result.png, "adversarial.png"), fool_show.record(trial)
 
     inputs: list[Any] = [SafeImage(visible=False)]
     inputs += [gr.Textbox(ANYTHING, visible=False), gr.Textbox("smallest", visible=False)]

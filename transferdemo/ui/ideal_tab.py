@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,6 +22,7 @@ from .ideal_keep import Kept, with_new
 from .ideal_parts import Controls, Screen
 from .ideal_run import Painting
 from .ideal_why import Why, side_by_side
+from .outbox import filed
 from .shared import Settings, Shared
 
 CURVES = 0.25  # seconds between two drawings of the curves
@@ -260,13 +259,6 @@ def _wire_result(shared: Shared, controls: Controls, screen: Screen) -> None:
 
     screen.scrub.input(scrubbed, [screen.painting, screen.scrub], screen.figure, trigger_mode="always_last", **QUIET)
     screen.gallery.select(again, screen.kept, [*controls.order, screen.reply], **ASIDE)
-
-
-def filed(data: bytes, name: str) -> str:
-    """Write a file where the page keeps what it serves; it is deleted with the visitor's uploads."""
-    path = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder())) / name
-    path.write_bytes(data)
-    return str(path)
 
 
 def api(shared: Shared) -> None:

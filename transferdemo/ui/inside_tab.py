@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -34,6 +32,7 @@ from .inside_answer import (
     then_tested,
 )
 from .inside_look import Asked, Shown, see
+from .outbox import filed
 from .picture import SafeImage
 from .shared import KEEP, Shared
 
@@ -176,7 +175,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
         seen = see(given, view, Asked(target=target))
         beside = see(second, view, Asked()) if second else None
         said = inside_show.said(inside_try.answer_not(seen))
-        photo_too = {shared.picture: path, shared.photo: given} if path else {}
+        photo_too = {shared.picture: photo.shown(path), shared.photo: given} if path else {}
         yield from then_tested(screen, seen, shows(screen, seen, beside, view) | {screen.reply: said} | photo_too)
 
     @bridge.told
@@ -184,7 +183,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
         cat, other = list(photo.examples().values())[:2]
         seen, beside = (see(inside_try.example(path), view, Asked()) for path in (cat, other))
         said = inside_show.said(inside_try.answer_two(seen, beside))
-        photos = {shared.picture: cat, shared.photo: seen.photo, screen.second: other}
+        photos = {shared.picture: photo.shown(cat), shared.photo: seen.photo, screen.second: photo.shown(other)}
         answer = shows(screen, seen, beside, view) | closed(screen) | {screen.reply: said} | photos
         yield from then_tested(screen, seen, answer)
 
@@ -196,7 +195,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
                 yield {screen.reply: render.fact(event)}
                 continue
             seen, beside = (see(one, view, Asked()) for one in event)
-            files = [kept(one) for one in event]
+            files = [filed(encode_png(one.image8), one.name) for one in event]
             said = inside_show.said(inside_try.answer_fooled(seen, beside))
             photos = {shared.picture: files[0], shared.photo: seen.photo, screen.second: files[1]}
             answer = shows(screen, seen, beside, view) | closed(screen) | {screen.reply: said} | photos
@@ -219,18 +218,6 @@ def _or_example(given: Photo | None) -> tuple[str, Photo]:
         return "", given
     path = next(iter(photo.examples().values()))
     return path, inside_try.example(path)
-
-
-def kept(given: Photo) -> str:
-    """Write a picture where the page keeps what it serves; it is deleted with the visitor's uploads."""
-    return filed(encode_png(given.image8), given.name)
-
-
-def filed(data: bytes, name: str) -> str:
-    """Write a file where the page keeps what it serves."""
-    path = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder())) / name
-    path.write_bytes(data)
-    return str(path)
 
 
 def api(shared: Shared) -> None:

@@ -9,6 +9,7 @@ import skimage
 from gradio.media import get_image
 
 from . import texts
+from .outbox import filed
 from .picture import SafeImage
 from .shared import Settings
 
@@ -25,13 +26,18 @@ def examples() -> dict[str, str]:
     }
 
 
+def shown(path: str) -> str:
+    """A copy of an example's file, where a handler may show it."""
+    return filed(Path(path).read_bytes(), Path(path).name)
+
+
 def box(settings: Settings) -> SafeImage:
     """The picture input with its examples and the sentence that says where photos stay."""
     picture = SafeImage(
         label=texts.PHOTO, sources=["upload", "webcam", "clipboard"], height=300, buttons=[], elem_id="picture"
     )  # fmt: skip
-    shown = examples()
-    gr.Examples([[path] for path in shown.values()], picture, label=texts.TRY_ONE, example_labels=list(shown))
+    files = examples()
+    gr.Examples([[path] for path in files.values()], picture, label=texts.TRY_ONE, example_labels=list(files))
     stay = texts.STAY_SHARED if settings.share else texts.STAY_LOCAL
     gr.HTML(f'<p class="fact">{stay}</p>')
     return picture

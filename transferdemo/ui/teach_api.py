@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from ..backbones import DEFAULT, Backbone, load_backbone, resolve
 from ..data.archive import read_zip
@@ -24,6 +21,7 @@ from ..errors import BadFile, BadFolder
 from ..head_file import save_head
 from ..types import Head
 from . import bridge, texts
+from .outbox import place
 from .picture import uploaded
 from .shared import Settings, Shared
 from .teach_state import limits_of
@@ -56,7 +54,7 @@ def api(shared: Shared) -> None:
         """
         config = TrainConfig(epochs=epochs, seed=seed)
         made = trained_on(photos, backbone, config, settings, bridge.visitor_of(request))
-        path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / f"head-{len(made.head.classes)}-classes.safetensors"
+        path = place(f"head-{len(made.head.classes)}-classes.safetensors")
         save_head(made.head, path)
         return str(path), record(made)
 

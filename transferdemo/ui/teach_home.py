@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from ..backbones import load_backbone, resolve
 from ..data.names import clean_name
@@ -27,6 +25,7 @@ from ..heads import check_fits, load_classifier, weight_of
 from ..images import open_photo
 from ..types import Head, Image8, View
 from . import bar, bridge, render, texts
+from .outbox import place
 from .photo import examples
 from .picture import uploaded
 from .shared import Shared, title_of
@@ -83,8 +82,7 @@ def take_home(lesson: Lesson, name: str | None, heads: dict[str, Head], view: Vi
     heads, view, menu = above_tabs(head, title, {k: h for k, h in heads.items() if k != lesson.name}, view)
     hidden = gr.update(visible=False)
     yield now, heads, view, menu, render.fact(texts.checking(title)), *[hidden] * 5
-    folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
-    path, words = folder / f"head-{len(head.classes)}-classes.safetensors", folder / "model-card.md"
+    path, words = place(f"head-{len(head.classes)}-classes.safetensors"), place("model-card.md")
     save_head(head, path)
     words.write_text(card(head, lesson.report), encoding="utf-8")
     images = _three(lesson.embedded, view)
@@ -93,7 +91,7 @@ def take_home(lesson: Lesson, name: str | None, heads: dict[str, Head], view: Vi
     offered = [gr.update(value=str(path), visible=True), gr.update(value=str(words), visible=True)]
     able = gr.update(visible=lesson.embedded.pictures)
     yield *[gr.skip()] * 4, render.fact(texts.home(title)), *offered, hidden, able, hidden
-    anywhere = folder / f"classifier-{len(head.classes)}-classes.zip"
+    anywhere = place(f"classifier-{len(head.classes)}-classes.zip")
     for _ in written(anywhere, view, images, words.read_text(encoding="utf-8")):
         yield (gr.skip(),) * 10
     yield *[gr.skip()] * 7, gr.update(value=str(anywhere), visible=True), gr.skip(), gr.skip()
@@ -122,7 +120,7 @@ def _project(shared: Shared) -> Callable[..., Any]:
             {"settings": asdict(run.config), "loss": run.points("held_out_loss")} for run in lesson.runs
         )
         project = Project(asdict(lesson.runs[-1].config), runs, tuple(lesson.folder.left_out), encode_head(lesson.head))
-        path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "transferdemo-project.zip"
+        path = place("transferdemo-project.zip")
         write_project(path, lesson.folder, project, limits_of(shared.settings))
         return gr.update(value=str(path), visible=True)
 

@@ -27,7 +27,7 @@ from transferdemo.engine.channels import (
     strongest,
 )
 from transferdemo.engine.hide import hide_test
-from transferdemo.engine.inspect import METHODS, InspectConfig, look
+from transferdemo.engine.inspect import METHODS, InspectConfig, _answers, _Question, look
 from transferdemo.errors import BadSetting
 from transferdemo.heads import Classifier, own_head
 from transferdemo.images import to_pixels
@@ -168,6 +168,21 @@ def test_visitors_do_not_see_each_others_photos() -> None:
         together = list(pool.map(lambda image8: look(classifier, image8, config).cam.evidence, pictures * 3))
     assert all(np.allclose(a, b, atol=1e-5 * np.abs(a).max()) for a, b in zip(alone * 3, together, strict=True))
     assert hooks(classifier) == 0
+
+
+def test_photos_in_one_batch_get_the_answers_they_get_alone() -> None:
+    """Each with a head, a class and a rival of its own."""
+    first = random_classifier(TINY)
+    head = Head(("mug", "pen"), torch.randn(2, first.weight.shape[1]), torch.zeros(2), first.backbone.tag, "digest")
+    second = Classifier(first.backbone, head)
+    asked = [(first, 0, (), ()), (second, 1, (1,), ()), (first, 2, (7, 9), (3,))]
+    questions = [_Question(c, picture(c, seed), target, against) for c, seed, target, against in asked]
+    layer = len(inside.stages(first)) - 1
+    for question, seen in zip(questions, _answers(questions, layer), strict=True):
+        (alone,) = _answers([question], layer)
+        assert seen.target == alone.target
+        for a, b in ((seen.logits, alone.logits), (seen.gradient, alone.gradient), (seen.maps[-1], alone.maps[-1])):
+            assert a.shape == b.shape and torch.allclose(a, b, atol=1e-4 * float(b.abs().max()))
 
 
 def test_this_rather_than_that_is_the_difference(small: Classifier) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from transferdemo.backbones import DEFAULT, load_backbone
-from transferdemo.engine.together import MOST, Batches, embed_together
+from transferdemo.engine.together import MOST, Batches, embed_together, together
 from transferdemo.heads import Classifier
 from transferdemo.images import to_pixels
 from transferdemo.types import Image8
@@ -24,22 +24,23 @@ class Slow:
     """A network that tells how many came together, and waits until it may go on."""
 
     def __init__(self, toy: Classifier) -> None:
-        self.toy, self.mean, self.sizes = toy, toy.backbone.mean, []
+        self.toy, self.sizes = toy, []
         self.inside, self.go = threading.Event(), threading.Event()
 
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        self.sizes.append(len(pixels))
+    def __call__(self, images: list[Image8]) -> list[torch.Tensor]:
+        self.sizes.append(len(images))
         self.inside.set()
         self.go.wait(10)
-        return self.toy.embed(pixels)
+        return [self.toy.embed(to_pixels([image8])) for image8 in images]
 
 
 def test_who_comes_while_it_is_busy_joins_the_next_batch(toy: Classifier) -> None:
-    network, batches, images = Slow(toy), Batches(), pictures(MOST + 4, 8)
+    network, images = Slow(toy), pictures(MOST + 4, 8)
+    batches: Batches[Image8, torch.Tensor] = Batches()
     with ThreadPoolExecutor(len(images)) as pool:
-        first = pool.submit(batches.embed, network, images[0])
+        first = pool.submit(batches.ask, images[0], network)
         assert network.inside.wait(10)
-        others = [pool.submit(batches.embed, network, image8) for image8 in images[1:]]
+        others = [pool.submit(batches.ask, image8, network) for image8 in images[1:]]
         while len(batches._waiting) < len(others):
             threading.Event().wait(0.01)
         network.go.set()
@@ -55,21 +56,18 @@ def test_in_company_the_answers_are_those_of_one_alone() -> None:
     alone = torch.cat([embed_together(backbone, image8) for image8 in images])
     layer = backbone.net.get_classifier()
     with torch.no_grad():
-        together = backbone(to_pixels(images))
-        chances = [layer(features).softmax(1) for features in (alone, together)]
+        company = backbone(to_pixels(images))
+        chances = [layer(features).softmax(1) for features in (alone, company)]
     assert (chances[0] - chances[1]).abs().max() <= 1e-5
 
 
 def test_gradients_are_as_before_and_a_failure_is_the_askers(toy: Classifier) -> None:
-    batches = Batches()
-    assert not batches.embed(toy.backbone, pictures(1, 8)[0]).requires_grad and torch.is_grad_enabled()
+    image8 = pictures(1, 8)[0]
+    assert not embed_together(toy.backbone, image8).requires_grad and torch.is_grad_enabled()
 
-    class Broken:
-        mean = toy.backbone.mean
-
-        def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("out of memory")
+    def broken(images: list[Image8]) -> list[torch.Tensor]:
+        raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        batches.embed(Broken(), pictures(1, 8)[0])  # type: ignore[arg-type]
-    assert batches.embed(toy.backbone, pictures(1, 8)[0]).shape == (1, 3)
+        together(toy.backbone, "embed", image8, broken)
+    assert embed_together(toy.backbone, image8).shape == (1, 3)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..backbones import Backbone
 from ..errors import BadSetting
 from ..heads import Classifier
-from ..types import Logits, Pixels
+from ..types import Features, Pixels
 
 FEATURES = "features"  # the name of the last maps where they are no stage of their own
 
@@ -46,10 +46,10 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One forward pass: the maps of every stage (N, C, h, w), and the logits (N, C) still joined to `at` by the graph."""
+    """One forward pass: the maps of every stage (N, C, h, w), and the features (N, D) still joined to `at` by the graph."""
 
     maps: tuple[Tensor, ...]
-    logits: Logits
+    features: Features
     at: Tensor  # (N, C, h, w), or what a token network keeps in its place
 
 
@@ -61,7 +61,10 @@ def layout(classifier: Classifier) -> Layout:
 
     Raises BadSetting for a network that shows no maps.
     """
-    backbone = classifier.backbone
+    return _layout(classifier.backbone)
+
+
+def _layout(backbone: Backbone) -> Layout:
     if backbone not in _layouts:
         _layouts[backbone] = _probe(backbone)
     return _layouts[backbone]
@@ -78,21 +81,21 @@ def depths(places: tuple[Stage, ...]) -> dict[str, int]:
     return {"early": 0, "middle": (last + 1) // 2, "late": last}
 
 
-def run(classifier: Classifier, pixels: Pixels, layer: int) -> Pass:
+def run(backbone: Backbone, pixels: Pixels, layer: int) -> Pass:
     """One forward pass with gradients from stage `layer` on. (N, 3, S, S) in [0, 1].
 
     Convolutional networks hand out their maps themselves; a token network hands out copies, so one hook on the block
     keeps the original. It is removed however the pass ends.
     """
-    net, plan = classifier.backbone.net, layout(classifier)
+    net, plan = backbone.net, _layout(backbone)
     with torch.enable_grad():
-        inputs = classifier.backbone.normalise(pixels).requires_grad_(True)
+        inputs = backbone.normalise(pixels).requires_grad_(True)
         if not plan.tokens:
             final, maps = _maps(net, inputs)
-            return Pass(maps, _head(classifier, final), maps[layer])
+            return Pass(maps, _features(net, final), maps[layer])
         with _kept(net.get_submodule(plan.stages[layer].name)) as kept:
             final, maps = _maps(net, inputs)
-        return Pass(maps, _head(classifier, final), kept[0])
+        return Pass(maps, _features(net, final), kept[0])
 
 
 def as_maps(values: Tensor, stage: Stage) -> Tensor:
@@ -129,9 +132,9 @@ def _is_maps(final: Tensor, last: Tensor) -> bool:
     return final.ndim == 4 and final.shape[2:] == last.shape[2:]
 
 
-def _head(classifier: Classifier, final: Tensor) -> Logits:
-    features: Tensor = classifier.backbone.net.forward_head(final, pre_logits=True)
-    return classifier.logits(features.flatten(1))
+def _features(net: Any, final: Tensor) -> Features:
+    features: Tensor = net.forward_head(final, pre_logits=True)
+    return features.flatten(1)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,32 +21,35 @@ from ..types import Features, Image8
 
 MOST = 16  # pictures in a batch
 
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
-class Batches:
-    """One network's queue. Whoever holds the turn embeds for all who are waiting."""
 
-    def __init__(self) -> None:
+class Batches(Generic[Question, Answer]):
+    """One queue. Whoever holds the turn answers all who are waiting."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
         self._turn = threading.Lock()
-        self._waiting: deque[tuple[Image8, Future[Features]]] = deque()
+        self._waiting: deque[tuple[Question, Future[Answer]]] = deque()
 
-    def embed(self, backbone: Backbone, image8: Image8) -> Features:
-        """(S, S, 3) at the network's input size -> (1, D)."""
-        mine: Future[Features] = Future()
-        self._waiting.append((image8, mine))
+    def ask(self, question: Question, answer: Callable[[list[Question]], Sequence[Answer]]) -> Answer:
+        """The answer to one question; `answer` has one for each, in their order, and means the same for all who ask."""
+        mine: Future[Answer] = Future()
+        self._waiting.append((question, mine))
         while not mine.done():
             with self._turn:
                 if not mine.done():
-                    self._run(backbone)
+                    self._run(answer)
         return mine.result()
 
-    def _run(self, backbone: Backbone) -> None:
-        """Embed the first of the queue together; what fails, fails for each of them."""
-        batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+    def _run(self, answer: Callable[[list[Question]], Sequence[Answer]]) -> None:
+        """Answer the first of the queue together; what fails, fails for each of them."""
+        batch = [self._waiting.popleft() for _ in range(min(self.most, len(self._waiting)))]
         try:
-            with torch.no_grad():
-                features = backbone(to_pixels([image8 for image8, _ in batch]).to(backbone.mean.device))
-            for (_, future), row in zip(batch, features.split(1), strict=True):
-                future.set_result(row)
+            answers = answer([question for question, _ in batch])
+            for (_, future), one in zip(batch, answers, strict=True):
+                future.set_result(one)
         except (RuntimeError, MemoryError) as error:
             for _, future in batch:
                 future.set_exception(error)
@@ -53,15 +58,32 @@ class Batches:
                 future.cancel()  # after a bug too nobody waits for ever; what is done stays as it is
 
 
-_batches: WeakKeyDictionary[Backbone, Batches] = WeakKeyDictionary()
+_batches: WeakKeyDictionary[Backbone, dict[Hashable, Batches[Any, Any]]] = WeakKeyDictionary()
 _lock = threading.Lock()
+
+
+def together(
+    backbone: Backbone,
+    kind: Hashable,
+    question: Question,
+    answer: Callable[[list[Question]], Sequence[Answer]],
+    most: int = MOST,
+) -> Answer:
+    """What `answer` says to `question`, in a batch with what others ask this network just now; `kind` names the question."""
+    with _lock:
+        batches: Batches[Question, Answer] = _batches.setdefault(backbone, {}).setdefault(kind, Batches(most))
+    return batches.ask(question, answer)
 
 
 def embed_together(backbone: Backbone, image8: Image8) -> Features:
     """Features (1, D) of one picture at the network's input size, in a batch with those that others ask for just now."""
-    with _lock:
-        batches = _batches.setdefault(backbone, Batches())
-    return batches.embed(backbone, image8)
+
+    def embed(images: list[Image8]) -> Sequence[Features]:
+        with torch.no_grad():
+            features: Features = backbone(to_pixels(images).to(backbone.mean.device))
+        return features.split(1)  # type: ignore[no-untyped-call,no-any-return]
+
+    return together(backbone, "embed", image8, embed)
 
 
 def _forget() -> None:

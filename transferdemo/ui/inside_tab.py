@@ -32,17 +32,12 @@ from .inside_answer import (
     then_tested,
 )
 from .inside_look import Asked, Shown, see
+from .order import in_order
 from .outbox import filed
 from .picture import SafeImage
 from .shared import KEEP, Shared
 
-# One look after the other, so that an answer and the test behind it can never cross with those of the next press.
-ASIDE: dict[str, Any] = {
-    **bridge.LIGHT,
-    "api_visibility": "private",
-    "concurrency_id": "inside",
-    "concurrency_limit": 1,
-}
+ASIDE: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "inside", **bridge.LIGHT}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 GROUPS = ("any cat", "any dog")
 
@@ -54,6 +49,7 @@ def build(shared: Shared) -> None:
     where = [shared.photo, screen.second, shared.view]
 
     @bridge.told
+    @in_order
     def fresh(
         given: Photo | None, second: Photo | None, view: View, shown: Shown | None, is_open: bool
     ) -> Iterator[Updates]:
@@ -63,6 +59,7 @@ def build(shared: Shared) -> None:
             yield {screen.shown: gr.skip()}
 
     @bridge.told
+    @in_order
     def beside(given: Photo | None, second: Photo | None, view: View, shown: Shown | None) -> Iterator[Updates]:
         yield from beside_answer(screen, (given, second), view, shown)
 
@@ -120,6 +117,7 @@ def _wire_choices(screen: Screen, where: list[Any]) -> None:
 
     def again(change: Callable[[Asked, Any, View], Asked]) -> Callable[..., Iterator[Updates]]:
         @bridge.told
+        @in_order
         def handler(
             given: Photo | None, second: Photo | None, view: View, shown: Shown | None, value: Any
         ) -> Iterator[Updates]:
@@ -128,6 +126,7 @@ def _wire_choices(screen: Screen, where: list[Any]) -> None:
         return handler
 
     @bridge.told
+    @in_order
     def chosen(
         given: Photo | None, second: Photo | None, view: View, shown: Shown | None, event: gr.EventData
     ) -> Iterator[Updates]:
@@ -169,6 +168,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
     where = [shared.photo, screen.second, shared.view]
 
     @bridge.told
+    @in_order
     def dog(given: Photo | None, second: Photo | None, view: View) -> Iterator[Updates]:
         path, given = _or_example(given)
         target = inside_try.other_pet(given, view)
@@ -179,6 +179,7 @@ def _wire_chips(shared: Shared, screen: Screen) -> None:
         yield from then_tested(screen, seen, shows(screen, seen, beside, view) | {screen.reply: said} | photo_too)
 
     @bridge.told
+    @in_order
     def lion(view: View) -> Iterator[Updates]:
         cat, other = list(photo.examples().values())[:2]
         seen, beside = (see(inside_try.example(path), view, Asked()) for path in (cat, other))

@@ -15,6 +15,7 @@ from .errors import BadSetting, OutOfMemory
 T = TypeVar("T")
 KINDS = ("cuda", "mps", "xpu", "cpu")
 CPU_BATCH, GPU_BATCH = 32, 128
+CPU_GRADIENTS, GPU_GRADIENTS = 2, 32
 
 
 def available() -> list[str]:
@@ -50,6 +51,11 @@ def batch_size(device: torch.device, bytes_each: int = 24_000_000) -> int:
         return CPU_BATCH if device.type == "cpu" else GPU_BATCH // 2
     free, _ = torch.cuda.mem_get_info(device)
     return int(max(1, min(GPU_BATCH, free // 2 // bytes_each)))
+
+
+def gradient_batch(device: torch.device) -> int:
+    """How many pictures go through together where a gradient comes back: on a CPU a larger batch is slower per picture."""
+    return CPU_GRADIENTS if device.type == "cpu" else GPU_GRADIENTS
 
 
 def synchronise(device: torch.device) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..device import gradient_batch
 from ..errors import BadSetting
 from ..heads import Classifier
 from ..types import Image8, check_choice, check_number
 from . import methods
-from .goal import Goal, Look, glance, look, together
+from .goal import Goal, Look, glance, look
 from .levels import to_images, to_levels
 from .verdict import Answer, Result, classify_alone, judge
 
@@ -118,7 +119,7 @@ def attack(
     Raises BadSetting before the first event: a target that the head lacks, a photo that is called so already.
     """
     before = _check(classifier, images, config)
-    size = together(classifier.device)
+    size = gradient_batch(classifier.device)
     groups = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
     total, results = config.gradients * len(groups), list[Result]()
     for number, group in enumerate(groups):

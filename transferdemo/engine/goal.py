@@ -14,7 +14,6 @@ from ..types import Logits
 from .levels import Levels, to_flat, to_pixels
 
 MARGIN = 0.05  # logits by which a wanted class must lead: more than what float32 differs between devices and batches
-CPU_TOGETHER, GPU_TOGETHER = 2, 32  # photos a step: on a CPU a larger batch is slower per photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +93,3 @@ def smooth(gradient: Tensor, weight: float) -> Tensor:
     laplacian = 4 * (torch.sin(math.pi * rows) ** 2 + torch.sin(math.pi * columns) ** 2)
     smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(gradient) / (1 + weight * laplacian), s=(height, width))
     return smoothed
-
-
-def together(device: torch.device) -> int:
-    """How many photos are attacked at once."""
-    return CPU_TOGETHER if device.type == "cpu" else GPU_TOGETHER

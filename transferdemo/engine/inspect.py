@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..device import gradient_batch
 from ..errors import BadSetting
 from ..heads import Classifier, find_classes
 from ..images import to_pixels
@@ -18,7 +19,6 @@ from .stages import Layout, Stage, as_maps, layout, run
 from .together import together
 
 BEST = 5
-TOGETHER = 4  # photos in a batch: each keeps all its maps, 0.1 GB in VGG-16
 METHODS = ("grad-cam", "hires-cam")
 FEWEST_ROWS = 20  # of the finer method's maps
 REASONS = {
@@ -108,7 +108,8 @@ def look(classifier: Classifier, image8: Image8, config: InspectConfig | None = 
     target = find_classes(classifier.head, config.target) if config.target is not None else ()
     question = _Question(classifier, image8, target, against)
     kind = ("look", layer)
-    seen = together(classifier.backbone, kind, question, lambda asked: _answers(asked, layer), TOGETHER)
+    most = gradient_batch(classifier.device)
+    seen = together(classifier.backbone, kind, question, lambda asked: _answers(asked, layer), most)
     logits, target, stage = seen.logits, seen.target, plan.stages[layer]
     evidence = _evidence(as_maps(seen.at, stage), as_maps(seen.gradient, stage), config.method)
     probabilities = logits.softmax(0)

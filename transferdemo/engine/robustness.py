@@ -10,10 +10,11 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from ..device import gradient_batch
 from ..errors import BadSetting
 from ..heads import Classifier
 from ..types import Image8, check_number
-from .goal import Goal, glance, look, together
+from .goal import Goal, glance, look
 from .levels import to_levels
 from .methods import Cube
 from .verdict import classify_alone
@@ -67,7 +68,7 @@ def robustness(
     """
     _check(classifier, images, labels, epsilons)
     standing = [i for i, image in enumerate(images) if classify_alone(classifier, image).index == labels[i]]
-    size = together(classifier.device)
+    size = gradient_batch(classifier.device)
     total, right = len(epsilons) * len(images), list[int]()
     for number in range(len(epsilons)):
         curve, held = Curve(tuple(epsilons), tuple(right), len(images)), list[int]()

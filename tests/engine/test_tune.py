@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from transferdemo import novelty
 from transferdemo.backbones import Backbone, Found, build, digest, fold, resolve
 from transferdemo.data.folder import read_photos
 from transferdemo.engine import maps as maps_module
@@ -24,7 +25,7 @@ from transferdemo.engine.last_stage import FineTuneConfig
 from transferdemo.engine.maps import MapsStep
 from transferdemo.engine.recipe import TrainConfig
 from transferdemo.engine.train import train
-from transferdemo.engine.tune import FineTuneDone, FineTuneStep, Judged, fine_tune
+from transferdemo.engine.tune import FineTuneDone, FineTuneStep, Judged, fine_tune, judged
 from transferdemo.errors import BadFile, BadFolder, BadSetting
 from transferdemo.head_file import encode_head, read_head
 from transferdemo.heads import Classifier, check_fits, digest_of, tuned
@@ -266,7 +267,32 @@ def test_the_page_keeps_what_was_accepted_and_says_so(taught: tuple[Backbone, Em
 
 
 def test_a_lower_loss_alone_is_not_better() -> None:
-    before = Judged(2.0, torch.tensor([True, True, False]))
-    assert Judged(1.0, torch.tensor([True, False, True])).better_than(before)
-    assert not Judged(1.0, torch.tensor([True, False, False])).better_than(before)
-    assert not Judged(2.1, torch.tensor([True, True, True])).better_than(before)
+    before = Judged(2.0, torch.tensor([True, True, False]), 1.0)
+    assert Judged(1.0, torch.tensor([True, False, True]), 1.0).better_than(before)
+    assert not Judged(1.0, torch.tensor([True, False, False]), 1.0).better_than(before)
+    assert not Judged(2.1, torch.tensor([True, True, True]), 1.0).better_than(before)
+
+
+def test_a_head_that_is_too_sure_is_judged_with_its_temperature() -> None:
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (200,), generator=random)
+    honest = 2 * torch.nn.functional.one_hot(labels, 3) + torch.randn(200, 3, generator=random)
+    fair, sure = judged(honest, labels), judged(8 * honest, labels)
+    assert sure.temperature == pytest.approx(8 * fair.temperature, rel=0.1)
+    assert sure.loss == pytest.approx(fair.loss, abs=0.01)
+    assert judged(honest / 0, labels).temperature == 1  # a loss that ran away has none
+
+
+def test_the_fine_tuned_head_knows_its_temperature_and_what_is_strange(taught: tuple[Backbone, Embedded, Head]) -> None:
+    done = drained(taught)[1]
+    head, found = done.last.head, done.trust
+    assert done.last.accepted and found and found.head is head and head.novelty
+    assert head.temperature == done.last.after.temperature and "calibration" in head.facts
+    *_, again = collect(taught[1].folder, tuned(taught[0], head))
+    features = torch.from_numpy(again.embedded.features)
+    share = (novelty.score(head.novelty, features) > head.novelty.threshold).float().mean()
+    assert share <= 0.15 and head.novelty.false_alarm < 0.1
+    assert novelty.score(head.novelty, -features).min() > head.novelty.threshold
+    read = read_head(encode_head(head))
+    assert read.novelty and read.novelty.threshold == head.novelty.threshold and read.temperature == head.temperature
+    assert drained(taught, epochs=1, learning_rate=1.0, batch_size=1024)[1].trust is None

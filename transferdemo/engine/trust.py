@@ -38,6 +38,15 @@ class Trust:
 
 
 @dataclass(frozen=True, eq=False)
+class Judges:
+    """Photos that a head has not seen: its logits (N, C) at temperature 1, their classes (N,), how strange they are (N,)."""
+
+    logits: Logits
+    labels: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class TrustDone:
     """The end."""
 
@@ -121,13 +130,35 @@ def _run(head: Head, config: TrainConfig, task: _Task) -> Generator[FoldStep | T
 
 
 def _trusted(head: Head, config: TrainConfig, task: _Task, judged: tuple[Logits, Tensor]) -> Trust:
-    logits, truth = judged
-    usable = len(truth) > 1 and bool(logits.isfinite().all())
-    calibration = calibrate(logits.numpy(), truth.numpy(), config.seed) if usable else None
     own = learn_novelty(task, room_of(head))
     alarms = None
     if own and task.held_out is not None:
         alarms = Accuracy(int((novelty.score(own, task.held_out) > own.threshold).sum()), len(task.held_out))
+    return _made(head, judged, own, alarms, config.seed)
+
+
+def trust_by(head: Head, learned: tuple[Features, Tensor], judges: Judges, seed: int) -> Trust:
+    """Give a head whose network has changed what it had before: from photos that judged the change and did not make it.
+
+    `learned` are the features (N, D) and classes (N,) of the photos that it was trained on, by the network as it is now.
+    """
+    features, labels = learned
+    own, room = None, room_of(head)
+    finite = bool(features.isfinite().all() and judges.scores.isfinite().all())
+    if finite and len(judges.scores) and room >= 2 * features.shape[1]:
+        own = _with_threshold(novelty.learn(features, labels, room), judges.scores)
+    return _made(head, (judges.logits, judges.labels), own, None, seed)
+
+
+def strangeness(learned: tuple[Features, Tensor], features: Features, head: Head) -> Tensor:
+    """How strange photos (N, D) are to who knows those that were learned, (N,)."""
+    return novelty.score(novelty.learn(*learned, room_of(head)), features)
+
+
+def _made(head: Head, judged: tuple[Logits, Tensor], own: Novelty | None, alarms: Accuracy | None, seed: int) -> Trust:
+    logits, truth = judged
+    usable = len(truth) > 1 and bool(logits.isfinite().all())
+    calibration = calibrate(logits.numpy(), truth.numpy(), seed) if usable else None
     facts: dict[str, object] = dict(head.facts)
     facts |= {"calibration": calibration.as_json()} if calibration else {}
     facts |= {"strange": {"of_held_out": alarms.as_json()}} if alarms else {}
@@ -151,11 +182,15 @@ def learn_novelty(photos: Named, room: int) -> Novelty | None:
     numbers = [number for number in torch.unique(fold).tolist() if number >= 0]
     if not numbers or room < 2 * features.shape[1] or not bool(features.isfinite().all()):
         return None
-    scores = torch.cat([_out_of(photos, number, room) for number in numbers]).sort().values
+    scores = torch.cat([_out_of(photos, number, room) for number in numbers])
+    return _with_threshold(novelty.learn(features, labels, room), scores)
+
+
+def _with_threshold(own: Novelty, scores: Tensor) -> Novelty:
+    """`scores` (N,) are those of photos of its classes that it does not know."""
     count = len(scores)
     rank = min(count, math.ceil((count + 1) * (1 - FALSE_ALARMS)))
-    own = novelty.learn(features, labels, room)
-    return replace(own, threshold=float(scores[rank - 1]), false_alarm=max(FALSE_ALARMS, 1 / (count + 1)))
+    return replace(own, threshold=float(scores.sort().values[rank - 1]), false_alarm=max(FALSE_ALARMS, 1 / (count + 1)))
 
 
 def _out_of(photos: Named, number: int, room: int) -> Tensor:

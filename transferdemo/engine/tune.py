@@ -21,6 +21,7 @@ from ..data.split import Split
 from ..errors import BadFolder
 from ..heads import check_fits
 from ..types import Features, Head, Logits
+from .calibration import temperature
 from .cut import Cut, cut
 from .descent import Linear
 from .evaluate import Report, check_same_network, report_on
@@ -29,6 +30,7 @@ from .last_stage import FineTuneConfig, Stage
 from .maps import MapsStep, check_room, maps_of
 from .paired import Paired, paired
 from .recipe import TrainConfig, check_sides, check_trainable, sides, tensors
+from .trust import Judges, Trust, strangeness, trust_by
 
 __all__ = ["FineTuneConfig", "FineTuneDone", "FineTuneStep", "Judged", "MapsStep", "fine_tune"]
 
@@ -37,10 +39,15 @@ DIVERGED = 10.0  # times the loss before or that of guessing, whichever is large
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a head says of the held-out photos: mean cross entropy in nats, share of right answers, and which are right."""
+    """What a head says of the held-out photos: mean cross entropy in nats, and which answers are right.
+
+    The loss is that at the temperature that suits these photos best, as the head is saved with one: a head that is too sure,
+    or not sure enough, for want of one is not the worse for it.
+    """
 
     loss: float
     right: Tensor  # (N,) bool
+    temperature: float
 
     @property
     def accuracy(self) -> float:
@@ -48,7 +55,7 @@ class Judged:
         return int(self.right.sum()) / len(self.right)
 
     def better_than(self, other: Judged) -> bool:
-        """Whether the loss is lower and not fewer photos are right: a head that was too sure can lose its loss alone."""
+        """Whether the loss is lower and not fewer photos are right: a temperature moves the one and not the other."""
         return self.loss < other.loss and int(self.right.sum()) >= int(other.right.sum())
 
 
@@ -88,6 +95,7 @@ class FineTuneDone:
     total: int
     last: FineTuneStep
     report: Report
+    trust: Trust | None  # of `last.head`, where it was accepted
     note: str  # why it ended before the last epoch, a sentence; else empty
     seconds: float
 
@@ -96,8 +104,9 @@ FineTuneEvent = MapsStep | FineTuneStep | FineTuneDone
 
 
 def judged(logits: Logits, labels: Tensor) -> Judged:
-    """(N, C), (N,) -> how good they are."""
-    return Judged(float(F.cross_entropy(logits, labels)), logits.argmax(1) == labels)
+    """(N, C) at temperature 1, (N,) -> how good they are."""
+    warmth = temperature(logits.numpy(), labels.numpy()) if bool(logits.isfinite().all()) else 1.0
+    return Judged(float(F.cross_entropy(logits / warmth, labels)), logits.argmax(1) == labels, warmth)
 
 
 def fine_tune(
@@ -173,11 +182,19 @@ def _run(job: _Job, halves: Cut) -> Generator[FineTuneEvent, None, None]:
             yield replace(progress.last, step=start + len(train))
         yield progress.measured(stage, torch.cat(features))
         note = progress.reason()
-    report = progress.last.report
+    last, report, found = progress.last, progress.last.report, None
+    if last.accepted:
+        batches = []
+        for batch in stage.embed(train):
+            batches.append(batch)
+            yield last
+        learned = torch.cat(batches), job.labels[train]
+        found = trust_by(last.head, learned, progress.judges(learned), job.config.seed)
+        last = replace(last, head=found.head)
     if len(test):
-        features = list(stage.embed(test)) if progress.last.accepted else [job.features[test]]
-        report = job.report(progress.last.head, torch.cat([progress.held_out, *features]), job.parts)
-    yield FineTuneDone(total, total, progress.last, report, note, time.monotonic() - began)
+        features = list(stage.embed(test)) if last.accepted else [job.features[test]]
+        report = job.report(last.head, torch.cat([progress.held_out, *features]), job.parts)
+    yield FineTuneDone(total, total, last, report, found, note, time.monotonic() - began)
 
 
 class _Progress:
@@ -199,12 +216,18 @@ class _Progress:
         step = self.last.step + len(self.job.parts.train)
         self.last = replace(self.last, step=step, epoch=stage.done, train_loss=stage.loss, after=after)
         if self.last.accepted:
-            report = self.job.report(head, features, self.parts)
-            self.last = replace(self.last, head=with_tuning(head, self.before, after, self.job.config), report=report)
+            head = with_tuning(head, self.before, after, self.job.config)
+            self.last = replace(self.last, head=head, report=self.job.report(head, features, self.parts))
         else:
             self.held_out = self.job.features[self.job.parts.held_out]
             self.last = replace(self.last, head=self.job.head, report=self.report)
         return self.last
+
+    def judges(self, learned: tuple[Features, Tensor]) -> Judges:
+        """The held-out photos as they are now; `learned` are those that the head was trained on."""
+        head = self.last.head
+        logits = Linear(head.weight, head.bias).logits(self.held_out)
+        return Judges(logits, self.job.labels[self.job.parts.held_out], strangeness(learned, self.held_out, head))
 
     def reason(self) -> str:
         """Why it should end now, a sentence; else empty."""
@@ -218,13 +241,13 @@ class _Progress:
 
     def _judged(self, head: Head) -> Judged:
         """By the held-out features as they are now."""
-        logits = Linear(head.weight, head.bias).logits(self.held_out) / head.temperature
-        return judged(logits, self.job.labels[self.job.parts.held_out])
+        return judged(Linear(head.weight, head.bias).logits(self.held_out), self.job.labels[self.job.parts.held_out])
 
 
 def with_tuning(head: Head, before: Judged, after: Judged, settings: FineTuneConfig) -> Head:
-    """The head with what fine-tuning was and did in its header."""
-    return replace(head, facts={**head.facts, "fine_tune": {"settings": asdict(settings), **as_json(before, after)}})
+    """The head with its temperature, and what fine-tuning was and did in its header."""
+    facts = {**head.facts, "fine_tune": {"settings": asdict(settings), **as_json(before, after)}}
+    return replace(head, temperature=after.temperature, facts=facts)
 
 
 def compare(before: Judged, after: Judged) -> Paired:

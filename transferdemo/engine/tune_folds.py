@@ -15,7 +15,7 @@ from ..backbones import Backbone
 from ..data.split import Indices, folds
 from ..errors import BadFolder
 from ..heads import check_fits
-from ..types import Head, check_number
+from ..types import Features, Head, check_number
 from .cut import Cut, cut
 from .descent import fit
 from .evaluate import FoldStep
@@ -23,6 +23,7 @@ from .features import Embedded
 from .last_stage import FineTuneConfig, Stage
 from .maps import Maps, MapsStep, check_room, maps_of
 from .recipe import TrainConfig, tensors
+from .trust import Judges, strangeness, trust_by
 from .tune import Judged, check_tunable, judged, with_tuning
 
 
@@ -91,28 +92,43 @@ def _run(job: _Job, pairs: list[tuple[Indices, Indices]]) -> Generator[FoldTuneE
             yield replace(event, total=total)
         else:
             maps = event
-    step, before, after = len(labels), *torch.zeros(2, len(labels), len(job.head.classes))
+    step, scores = len(labels), torch.zeros(len(labels))
+    before, after = torch.zeros(2, len(labels), len(job.head.classes))
     for train, held_out in sets:
         frozen = fit(features[train], labels[train], len(job.head.classes), job.recipe)
         before[held_out] = frozen.logits(features[held_out])
         stage = job.stage(maps, labels, replace(job.head, weight=frozen.weight, bias=frozen.bias, temperature=1.0))
-        for _ in range(job.config.epochs):
-            for seen in stage.epoch(train):
-                yield FoldStep(step + seen, total)
-            step += len(train)
-        batches = []
-        for batch in stage.embed(held_out):
-            batches.append(batch)
-            yield FoldStep(step, total)
-        after[held_out] = stage.linear.logits(torch.cat(batches))
+        step = yield from _epochs(stage, train, FoldStep(step, total))
+        inside = yield from _embedded(stage, train, FoldStep(step, total))
+        outside = yield from _embedded(stage, held_out, FoldStep(step, total))
+        after[held_out] = stage.linear.logits(outside)
+        scores[held_out] = strangeness((inside, labels[train]), outside, job.head)
     unseen = torch.cat([held_out for _, held_out in sets])
     found = judged(before[unseen], labels[unseen]), judged(after[unseen], labels[unseen])
     head = job.head
     if found[1].better_than(found[0]):
         stage = job.stage(maps, labels, job.head)
-        for _ in range(job.config.epochs):
-            for seen in stage.epoch(everything):
-                yield FoldStep(step + seen, total)
-            step += len(labels)
-        head = with_tuning(stage.head, *found, job.config)
+        step = yield from _epochs(stage, everything, FoldStep(step, total))
+        learned = yield from _embedded(stage, everything, FoldStep(step, total))
+        judges = Judges(after[unseen], labels[unseen], scores[unseen])
+        head = trust_by(with_tuning(stage.head, *found, job.config), (learned, labels), judges, job.config.seed).head
     yield FoldTuneDone(total, total, *found, head)
+
+
+def _epochs(stage: Stage, train: Tensor, place: FoldStep) -> Generator[FoldStep, None, int]:
+    """All epochs over the photos `train`, from `place` on; returns how far they went."""
+    step = place.step
+    for _ in range(stage.config.epochs):
+        for seen in stage.epoch(train):
+            yield replace(place, step=step + seen)
+        step += len(train)
+    return step
+
+
+def _embedded(stage: Stage, indices: Tensor, place: FoldStep) -> Generator[FoldStep, None, Features]:
+    """The features of photos by the stage as it is now."""
+    batches = []
+    for batch in stage.embed(indices):
+        batches.append(batch)
+        yield place
+    return torch.cat(batches)

@@ -101,8 +101,10 @@ def kept(before: Lesson, step: FineTuneStep, done: FineTuneDone | None = None) -
     """The lesson as it was `before`, with the head and the report that hold after this step."""
     if not step.accepted and before.head is not None and not before.head.changed:
         return before
-    known = before.trust if before.trust and step.head is before.trust.head else None  # another network's features
-    return replace(before, head=step.head, report=done.report if done else step.report, trust=known)
+    own = before.trust if before.trust and step.head is before.trust.head else None  # another network's features
+    if done is None:
+        return replace(before, head=step.head, report=step.report, trust=own)
+    return replace(before, head=done.last.head, report=done.report, trust=done.trust or own)
 
 
 def _waiting(text: str) -> Any:

@@ -1,6 +1,6 @@
 """What does fine-tuning the last stage add, and what does it cost? Rows of a table.
 
-    python benchmarks/finetune.py ../shared/data/digits [--grouped] [--folds 5] [--seeds 1] [--epochs 8]
+    python benchmarks/finetune.py ../shared/data/digits [--grouped] [--folds 5] [--seeds 1] [--epochs 10]
     python benchmarks/finetune.py ../shared/data/digits --time
 
 Accuracy: each photo by a network that has not seen it; a fold whose held-out loss got worse keeps its frozen head. Time: all
@@ -119,7 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--grouped", action="store_true", help="near duplicates stay on one side")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--time", action="store_true", help="only the row of time")
     given = parser.parse_args()
     (cost if given.time else accuracy)(given.folder, given)

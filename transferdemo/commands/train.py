@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="train the network's last stage too, and keep it if the held-out photos speak for it",
     )
     parser.add_argument(
-        "--fine-tune-epochs", type=int, metavar="N", help="times through the photos for that (default 8)"
+        "--fine-tune-epochs", type=int, metavar="N", help="times through the photos for that (default 10)"
     )
     more_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")

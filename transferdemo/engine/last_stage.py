@@ -25,12 +25,14 @@ JUDGED = 64  # photos that are embedded together
 class FineTuneConfig:
     """How the last stage is fine-tuned. Raises BadSetting for what is out of range."""
 
-    epochs: int = 8
+    epochs: int = 10
     learning_rate: float = tricks.OPTIMIZERS["adamw"].rate  # of the head; the last stage takes a tenth of it
     seed: int = 0  # of the order of the photos
     batch_size: int = 32
     weight_decay: float = 0.01
-    label_smoothing: float = 0.0
+    label_smoothing: float = (
+        0.1  # the head comes with a temperature, which makes up for what this takes of its sureness
+    )
 
     def __post_init__(self) -> None:
         check_number("fine-tuning epochs", self.epochs, 1, 200, whole=True)

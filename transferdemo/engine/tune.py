@@ -264,13 +264,13 @@ def as_json(before: Judged, after: Judged) -> dict[str, object]:
 
 def says(before: Judged, after: Judged, photos: str = "held-out photos") -> str:
     """What fine-tuning added and whether that is more than chance, in one or two sentences."""
-    points, count = 100 * (after.accuracy - before.accuracy), len(before.right)
+    points, count = f"{100 * (after.accuracy - before.accuracy):+.0f} points".replace("-", "−"), len(before.right)
     losses = f"held-out loss {before.loss:.2f} → {after.loss:.2f}"
     if not after.better_than(before):
-        return f"Fine-tuning did not help ({points:+.0f} points, {losses}), so the network stays as it was."
+        return f"Fine-tuning did not help ({points}, {losses}), so the network stays as it was."
     found = compare(before, after)
     sure = "more than chance" if found.better else "worse beyond chance" if found.worse else "not beyond chance"
     return (
-        f"{points:+.0f} points on {count:,} {photos} ({100 * before.accuracy:.0f} → {100 * after.accuracy:.0f} %, {losses}): "
+        f"{points} on {count:,} {photos} ({100 * before.accuracy:.0f} → {100 * after.accuracy:.0f} %, {losses}): "
         f"{sure}. The same photos decided to keep it, so the new figure flatters a little."
     )

@@ -35,7 +35,7 @@ def build(shared: Shared, lesson: gr.State) -> None:
     with gr.Row():
         run = gr.Button(texts.EXPERIMENT_RUN, elem_id="experiment")
         stop = gr.Button(texts.STOP, visible=False, interactive=False)
-    status, table = gr.HTML(elem_id="experiment-status"), gr.HTML(elem_id="experiment-table")
+    status, table = gr.HTML(elem_id="experiment-status"), gr.HTML(elem_id="experiment-table", elem_classes="rows")
     rows = gr.State([])
     chosen.input(bridge.told(lines), chosen, about, queue=False, show_progress="hidden", api_visibility="private")
     bridge.wire(run, stop, _handler(shared), [lesson, shared.view, chosen, rows], [rows, status, table])
@@ -74,7 +74,7 @@ class _Board:
         """A row for what came of an experiment; the first after a run has the run's own above it."""
         if not self.rows or self.rows[-1][0] != str(run):
             self.rows.append([str(run), texts.experiment_run(run), accuracy_words(done.before), "", ""])
-        points = f"{100 * done.paired.difference:+.1f} points"
+        points = f"{100 * done.paired.difference:+.1f} points".replace("-", "−")
         self.rows.append([str(run), escape(title), accuracy_words(done.accuracy), points, escape(done.says)])
         del self.rows[:-KEPT]
 

@@ -29,7 +29,7 @@ def build(shared: Shared, lesson: gr.State, train: gr.Button) -> None:
     with gr.Row():
         run = gr.Button(texts.NETWORKS_RUN, elem_id="networks")
         stop = gr.Button(texts.STOP, visible=False, interactive=False)
-    status, table = gr.HTML(elem_id="networks-status"), gr.HTML(elem_id="networks-table")
+    status, table = gr.HTML(elem_id="networks-status"), gr.HTML(elem_id="networks-table", elem_classes="rows")
     plot = gr.LinePlot(
         frame({}), x="epoch", y="value", color="network", title=texts.NETWORKS_PLOT, height=220, x_title="epoch",
         y_title=" ", visible=False, elem_id="networks-plot",
@@ -105,7 +105,9 @@ def _choice(results: Sequence[NetworkResult]) -> tuple[Any, Any]:
 
 def table_of(results: Sequence[NetworkResult]) -> str:
     """A network a row; nothing when there are none."""
-    rows = [[escape(r.title), accuracy_words(r.accuracy), f"{r.seconds:.1f}", f"{r.megabytes:.0f}"] for r in results]
+    rows = [
+        [escape(r.title), accuracy_words(r.accuracy), f"{r.seconds:.1f} s", f"{r.megabytes:.0f} MB"] for r in results
+    ]
     return render.table(texts.NETWORKS_TABLE, rows) if rows else ""
 
 

@@ -726,7 +726,7 @@ NETWORKS_LEAD = (
     "Every network whose weights are here looks at your photos once and gets a head: same photos, same split."
 )
 NETWORKS_RUN, NETWORKS_PLOT = "Train all", "Held-out accuracy"
-NETWORKS_TABLE = ("network", "accuracy (95 % interval)", "seconds", "MB")
+NETWORKS_TABLE = ("network", "accuracy (95 % interval)", "time", "size")
 NETWORKS_PICK, NETWORKS_USE = "Go on with", "Use this network"
 NETWORKS_FIRST = "Train all networks first, then choose one of them."
 NETWORKS_ONE = "A ready set holds what one network saw; give photos to compare networks."

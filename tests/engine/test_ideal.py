@@ -17,7 +17,7 @@ from torch import nn
 from transferdemo.backbones import DEFAULT
 from transferdemo.engine import ideal as module
 from transferdemo.engine.ideal import METHODS, RECIPES, IdealConfig, IdealDone, IdealStep, ideal, why
-from transferdemo.engine.objective import channel_objective, skip_gradient
+from transferdemo.engine.objective import channel_objective, class_objective, skip_gradient
 from transferdemo.engine.parameterise import (
     Spectrum,
     Views,
@@ -153,6 +153,15 @@ def test_classes_together_count_as_their_sum(toy: Classifier) -> None:
     done = paint(toy, classes=(0, 1))
     apart = [module.probability(toy, (i,), done.image8) for i in (0, 1)]
     assert done.probability == pytest.approx(sum(apart), abs=1e-5)
+
+
+def test_a_rival_counts_beside_the_mean_of_all(toy: Classifier) -> None:
+    """Red stands as far above the mean in both; only in the first has it a neighbour."""
+    pictures = torch.tensor([[1, 0.5, 0], [1, 0.25, 0.25]])[:, :, None, None].expand(2, 3, 8, 8)
+    rival, alone = (class_objective(toy, [0]).score(picture[None]) for picture in pictures)
+    assert float(rival.loss) > float(alone.loss) and rival.probability is not None and alone.probability is not None
+    assert float(rival.probability) == pytest.approx(float(toy(pictures[:1]).softmax(1)[0, 0]))
+    assert float(rival.probability) < float(alone.probability)
 
 
 def test_a_channel_can_be_the_target(toy: Classifier, every_step: None) -> None:

@@ -56,8 +56,8 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "sharp": Recipe(120, 30.0, 0.09, Views(), Spectrum(), share=0.6, view_share=0.857),
-    "agreed": Recipe(100, 30.0, 0.09, Views(2), Spectrum(), share=0.6, view_share=0.857),
+    "sharp": Recipe(130, 100.0, 0.08, Views(), Spectrum(), share=0.6, view_share=0.857),
+    "agreed": Recipe(100, 100.0, 0.08, Views(2), Spectrum(), share=0.6, view_share=0.857),
     "lesson": Recipe(160, 300.0, 3.0, STEADY, None, share=0.6, cool=0.05, smooth_first=10.0),
 }
 

@@ -274,6 +274,6 @@ def test_a_setting_takes_the_place_of_the_recipe() -> None:
 
 def test_a_real_network_likes_its_zebra(shared: Path) -> None:
     classifier = load_classifier(View(DEFAULT), torch.device("cpu"))
-    *_, done = ideal([classifier], IdealConfig(classes=(340,), steps=30))
+    *_, done = ideal([classifier], IdealConfig(classes=(340,), steps=80))
     assert done.probability > 0.9
     assert hooks(classifier) == 0

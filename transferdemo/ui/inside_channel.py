@@ -27,7 +27,7 @@ from .inside_look import Asked, firing, marked, see
 from .shared import KEEP, Settings, Shared
 from .teach_state import Lesson
 
-STEPS, SIDE = 64, 224  # of the picture that a channel likes best
+STEPS, SIDE, TV = 64, 224, 10.0  # of the picture that a channel likes best; a channel is often of finer grain than a class
 SEARCHED = 300  # photos of a folder, drawn evenly
 INTO_VIEW = """() => document.getElementById("inside-channel").scrollIntoView({block: "nearest", behavior: "smooth"})"""
 
@@ -134,7 +134,7 @@ def painted(channel: Channel | None, view: View, settings: Settings, visitor: st
         raise BadSetting(texts.INSIDE_TAP)
     classifier = load_classifier(view)
     place = layout(classifier).find(channel.layer)
-    config = IdealConfig(steps=STEPS, size=SIDE, channel=(place, channel.number))
+    config = IdealConfig(steps=STEPS, tv=TV, size=SIDE, channel=(place, channel.number))
     job = bridge.Job(ideal, ([classifier], config), STEPS)
     for event in bridge.in_turn(job, _waits, visitor, settings.seconds):
         if isinstance(event, tuple):

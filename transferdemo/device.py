@@ -15,7 +15,7 @@ from .errors import BadSetting, OutOfMemory
 T = TypeVar("T")
 KINDS = ("cuda", "mps", "xpu", "cpu")
 CPU_BATCH, GPU_BATCH = 32, 128
-CPU_GRADIENTS, GPU_GRADIENTS = 2, 32
+CPU_GRADIENTS, GPU_GRADIENTS = 5, 32
 
 
 def available() -> list[str]:
@@ -54,7 +54,7 @@ def batch_size(device: torch.device, bytes_each: int = 24_000_000) -> int:
 
 
 def gradient_batch(device: torch.device) -> int:
-    """How many pictures go through together where a gradient comes back: on a CPU a larger batch is slower per picture."""
+    """How many pictures go through together where a gradient comes back: on a CPU more than a few bring nothing."""
     return CPU_GRADIENTS if device.type == "cpu" else GPU_GRADIENTS
 
 

@@ -159,7 +159,7 @@ class _Search:
     def __init__(
         self, classifier: Classifier, images: Sequence[Image8], before: Sequence[Answer], config: AttackConfig
     ) -> None:
-        self.classifier, self.images, self.config = classifier, images, config
+        self.classifier, self.images, self.before, self.config = classifier, images, before, config
         self.clean = to_levels(images, classifier.device)
         original = torch.tensor([answer.index for answer in before], device=classifier.device)
         self.goal = Goal(original, len(classifier.classes), config.targets, config.confidence)
@@ -232,11 +232,13 @@ class _Search:
         """Each best picture, judged by its file."""
         return [
             dataclasses.replace(
-                judge(self.classifier, clean, state.image8, self.config.targets),
+                judge(self.classifier, clean, state.image8, self.config.targets, before),
                 low=state.low,
                 high=state.high,
                 gradients=used,
                 seconds=self.seconds / len(self.images),
             )
-            for clean, state, used in zip(self.images, self.states(0), self.used.tolist(), strict=True)
+            for clean, before, state, used in zip(
+                self.images, self.before, self.states(0), self.used.tolist(), strict=True
+            )
         ]

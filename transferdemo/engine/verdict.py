@@ -42,12 +42,21 @@ class Result:
     seconds: float = 0.0
 
 
-def judge(classifier: Classifier, clean: Image8, changed: Image8, targets: tuple[int, ...] | None) -> Result:
-    """What the saved file is worth: `changed` as PNG, read back, classified alone in float32, compared with `clean`."""
+def judge(
+    classifier: Classifier,
+    clean: Image8,
+    changed: Image8,
+    targets: tuple[int, ...] | None,
+    before: Answer | None = None,
+) -> Result:
+    """What the saved file is worth: `changed` as PNG, read back, classified alone in float32, compared with `clean`.
+
+    `before` is the answer to `clean`, where it is known.
+    """
     png = encode_png(changed)
     with Image.open(io.BytesIO(png)) as file:
         image8 = np.array(file)
-    before, after = classify_alone(classifier, clean), classify_alone(classifier, image8)
+    before, after = before or classify_alone(classifier, clean), classify_alone(classifier, image8)
     size = measure(clean, image8)
     fooled = after.index != before.index and (targets is None or after.index in targets)
     return Result(image8, png, fooled, before, after, targets, size.l2, size.linf_levels, size.changed_share)

@@ -110,7 +110,8 @@ def taught() -> tuple[Backbone, Embedded, Head]:
 
 def drained(taught: tuple[Backbone, Embedded, Head], **settings: Any) -> tuple[list[Any], FineTuneDone]:
     *steps, done = fine_tune(
-        *taught, FineTuneConfig(**{"epochs": 12, "learning_rate": 0.03, "batch_size": 8, **settings})
+        *taught,
+        FineTuneConfig(**{"epochs": 12, "learning_rate": 0.03, "batch_size": 8, "label_smoothing": 0.0, **settings}),
     )
     assert isinstance(done, FineTuneDone)
     return steps, done
@@ -189,7 +190,7 @@ def test_a_loss_that_runs_away_ends_it(taught: tuple[Backbone, Embedded, Head]) 
 
 def test_same_seed_same_head_and_stop_keeps_what_was_accepted(taught: tuple[Backbone, Embedded, Head]) -> None:
     whole = drained(taught, epochs=3)[0]
-    events = fine_tune(*taught, FineTuneConfig(epochs=3, learning_rate=0.03, batch_size=8))
+    events = fine_tune(*taught, FineTuneConfig(epochs=3, learning_rate=0.03, batch_size=8, label_smoothing=0.0))
     for event in events:
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         if isinstance(event, FineTuneStep) and event.epoch == 2:

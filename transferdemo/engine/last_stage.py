@@ -30,9 +30,7 @@ class FineTuneConfig:
     seed: int = 0  # of the order of the photos
     batch_size: int = 32
     weight_decay: float = 0.01
-    label_smoothing: float = (
-        0.1  # the head comes with a temperature, which makes up for what this takes of its sureness
-    )
+    label_smoothing: float = 0.1  # what it takes of the head's sureness, the temperature gives back
 
     def __post_init__(self) -> None:
         check_number("fine-tuning epochs", self.epochs, 1, 200, whole=True)

@@ -27,11 +27,8 @@ from .inside_look import Asked, firing, marked, see
 from .shared import KEEP, Settings, Shared
 from .teach_state import Lesson
 
-STEPS, SIDE, TV = (
-    64,
-    224,
-    10.0,
-)  # of the picture that a channel likes best; a channel is often of finer grain than a class
+STEPS, SIDE = 64, 224  # of the picture that a channel likes best
+TV = 10.0  # its smoothness: what a channel likes is often of finer grain than a class
 SEARCHED = 300  # photos of a folder, drawn evenly
 INTO_VIEW = """() => document.getElementById("inside-channel").scrollIntoView({block: "nearest", behavior: "smooth"})"""
 
